@@ -1,0 +1,47 @@
+# Everything that is done with this project, from a machine with Python 3.11 or newer and make.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Serve the dashboard, with a demo workspace if there is no data yet
+	@$(BIN)/python manage.py run
+
+test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test ## Look for mistakes without running anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/bandit -q -c pyproject.toml -r assets workspace
+	git ls-files 'templates/*.html' | xargs $(BIN)/djade --check --target-version 5.2
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.test ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	git ls-files 'templates/*.html' | xargs $(BIN)/djade --target-version 5.2
+
+clean: ## Remove what was installed and built, but not the data in var/
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is needed: on Debian, apt install python3-venv"; exit 1; }
+
+# A file stands for what is installed, so that only a change of requirements installs again.
+$(VENV)/.run: requirements.txt | $(BIN)/python
+	@echo "Installing requirements.txt …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: tests/requirements.txt requirements.txt | $(BIN)/python
+	@echo "Installing tests/requirements.txt …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@ $(VENV)/.run

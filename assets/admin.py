@@ -1,0 +1,267 @@
+"""The back office: the product's tables to look at, every list bounded as the dashboard's are."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from assets.filters import EXPIRIES, AssetFilterSet
+from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+from assets.pagination import Capped, capped_counts
+from assets.views.cards import page_url, short_id
+from assets.views.gallery import facet_values
+
+CREATED_WINDOWS = {
+    "1h": ("hour", timedelta(hours=1)),
+    "24h": ("24 hours", timedelta(hours=24)),
+    "3d": ("3 days", timedelta(days=3)),
+    "7d": ("7 days", timedelta(days=7)),
+}
+
+admin.site.site_header = "Workspace Assets"
+admin.site.site_title = "Workspace Assets"
+admin.site.index_title = "Back office"
+
+
+class CappedPaginator(Paginator):
+    """Counts and pages no further than a person would leaf; the gallery's pages have no end."""
+
+    CAP = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        return capped_counts({"rows": Capped(self.object_list, self.CAP)})["rows"][""].number
+
+
+# --- Filters -----------------------------------------------------------------
+
+
+class GalleryFilter(admin.SimpleListFilter):
+    """One of the gallery's filters."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() is None:
+            return queryset
+        return AssetFilterSet(_query(**{self.parameter_name: self.value()}), queryset).qs
+
+
+class TypeFilter(GalleryFilter):
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [(value, value) for value in facet_values()["asset_type"]]
+
+
+class ModelFilter(GalleryFilter):
+    title = "model"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [(value, value) for value in facet_values()["model_used"]]
+
+
+class ExpiryFilter(GalleryFilter):
+    title = "expiry"
+    parameter_name = "expires"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Iterable[tuple[str, str]]:
+        return EXPIRIES.items()
+
+
+class CreatedFilter(admin.SimpleListFilter):
+    """Instead of a date hierarchy, which reads the whole table to offer its years."""
+
+    title = "creation"
+    parameter_name = "created"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Iterable[tuple[str, str]]:
+        return [(name, f"in the last {label}") for name, (label, _) in CREATED_WINDOWS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() not in CREATED_WINDOWS:
+            return queryset if self.value() is None else queryset.none()
+        return queryset.filter(created_at__gte=timezone.now() - CREATED_WINDOWS[self.value()][1])
+
+
+# --- The product's tables ------------------------------------------------------
+
+
+class UpstreamAdmin(admin.ModelAdmin):
+    """To look at only: rows are changed by the product, and through the dashboard's own actions."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 50
+    actions = None
+    view_on_site = False
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        # By their columns: following a key to a row that is gone would lose the key as well.
+        return [field.attname for field in self.model._meta.concrete_fields]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related(None)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, term: str
+    ) -> tuple[QuerySet, bool]:
+        term = term.replace("\0", "").strip()
+        return (queryset.filter(self.search(term)) if term else queryset), False
+
+    def search(self, term: str) -> Q:
+        """A condition that an index answers."""
+        uuid = _uuid(term)
+        return Q(pk=uuid) if uuid else Q(pk__in=[])
+
+
+@admin.register(Profile)
+class ProfileAdmin(UpstreamAdmin):
+    list_display = ("id", "username", "subscription_status", "token_balance", "created_at", "dashboard")
+    ordering = ("username",)
+    sortable_by = ("username",)
+    search_fields = ("username",)
+    search_help_text = "The beginning of a user's name, or a UUID"
+
+    @admin.display(description="dashboard")
+    def dashboard(self, profile: Profile) -> SafeString:
+        return _link("user", profile.pk, "Open")
+
+    def search(self, term: str) -> Q:
+        return super().search(term) if _uuid(term) else Q(username__istartswith=term)
+
+
+@admin.register(Job)
+class JobAdmin(UpstreamAdmin):
+    list_display = ("id", "user_link", "job_type", "status", "model_type", "created_at", "dashboard")
+    ordering = ("id",)  # the one order that every product database has an index for
+    sortable_by = ()
+    search_fields = ("id",)
+    search_help_text = "The UUID of a job or of its user"
+
+    @admin.display(description="user")
+    def user_link(self, job: Job) -> SafeString | str:
+        return _link("user", job.user_id) if job.user_id else "–"
+
+    @admin.display(description="dashboard")
+    def dashboard(self, job: Job) -> SafeString:
+        return _link("job", job.pk, "Open")
+
+    def search(self, term: str) -> Q:
+        uuid = _uuid(term)
+        return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
+
+
+class FileAdmin(UpstreamAdmin):
+    """Rows that have a file."""
+
+    preview_url: str
+    ordering = ("-created_at", "-id")
+    sortable_by = ("created_at",)
+    search_fields = ("id",)
+
+    @admin.display(description="preview")
+    def preview(self, asset: WorkspaceAsset | LibraryAsset) -> SafeString:
+        url = page_url(self.preview_url, asset.pk)
+        return format_html('<img class="preview" src="{}" alt="" loading="lazy" width="56" height="56">', url)
+
+    @admin.display(description="prompt")
+    def prompt(self, asset: WorkspaceAsset | LibraryAsset) -> str:
+        return asset.prompt_start
+
+    @admin.display(description="user")
+    def user_link(self, asset: WorkspaceAsset | LibraryAsset) -> SafeString:
+        return _link("user", asset.user_id)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).annotate(prompt_start=Left("original_prompt", 80))
+
+
+@admin.register(WorkspaceAsset)
+class WorkspaceAssetAdmin(FileAdmin):
+    preview_url = "asset_preview"
+    list_display = (
+        "preview", "id", "prompt", "asset_type", "model_used", "user_link", "job_link",
+        "created_at", "expires_at", "dashboard",
+    )  # fmt: skip
+    list_filter = (ExpiryFilter, CreatedFilter, TypeFilter, ModelFilter)
+    sortable_by = ("created_at", "expires_at")
+    search_help_text = "Words of the prompt, or the UUID of an asset, a job or a user"
+
+    @admin.display(description="job")
+    def job_link(self, asset: WorkspaceAsset) -> SafeString:
+        return _link("job", asset.job_id)
+
+    @admin.display(description="dashboard")
+    def dashboard(self, asset: WorkspaceAsset) -> SafeString:
+        return _link("detail", asset.pk, "Open")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, term: str
+    ) -> tuple[QuerySet, bool]:
+        if not _uuid(term) and term.strip():
+            return AssetFilterSet(_query(q=term), queryset).qs, False
+        return super().get_search_results(request, queryset, term)
+
+    def search(self, term: str) -> Q:
+        uuid = _uuid(term)
+        return Q(pk=uuid) | Q(job_id=uuid) | Q(user_id=uuid)
+
+
+@admin.register(LibraryAsset)
+class LibraryAssetAdmin(FileAdmin):
+    preview_url = "library_preview"
+    list_display = (
+        "preview",
+        "id",
+        "prompt",
+        "custom_title",
+        "asset_type",
+        "model_used",
+        "user_link",
+        "created_at",
+    )
+    search_help_text = "The UUID of a saved asset or of its user"
+
+    def search(self, term: str) -> Q:
+        uuid = _uuid(term)
+        return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
+
+
+def _link(name: str, pk: UUID, label: str = "") -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse(name, args=[pk]), label or short_id(pk))
+
+
+def _query(**values: Any) -> QueryDict:
+    query = QueryDict(mutable=True)
+    query.update(values)
+    return query
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class AssetsConfig(AppConfig):
+    name = "assets"
+    verbose_name = "Workspace assets"
+
+    def ready(self) -> None:
+        from assets import checks  # noqa: F401 (registers them)

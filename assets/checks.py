@@ -1,0 +1,62 @@
+"""Compares the database with what the models need (`manage.py check --database default`)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+
+from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+
+UPSTREAM_MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
+
+
+@register(Tags.database)
+def check_upstream_tables(
+    app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Only of tables that others made: our own are what the migrations made them."""
+    if settings.UPSTREAM_TABLES == "own":
+        return []
+    return [problem for alias in databases or () for problem in _compare(alias)]
+
+
+def _compare(alias: str) -> list[CheckMessage]:
+    found = _columns(alias)
+    problems: list[CheckMessage] = []
+    for model in UPSTREAM_MODELS:
+        table = model._meta.db_table
+        if table not in found:
+            problems.append(_problem(f"The table {table} is missing.", model, "assets.E001"))
+            continue
+        for field in model._meta.concrete_fields:
+            if field.column not in found[table]:
+                column = f"{field.column} ({field.db_type(connections[alias])})"
+                problems.append(_problem(f"The table {table} has no column {column}.", model, "assets.E002"))
+    return problems
+
+
+def _columns(alias: str) -> dict[str, set[str]]:
+    """The columns of each of the product's tables, of those that the search path finds."""
+    tables = [model._meta.db_table for model in UPSTREAM_MODELS]
+    found: dict[str, set[str]] = {}
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT wanted.name, attribute.attname
+            FROM unnest(%s::text[]) AS wanted (name)
+            JOIN pg_attribute AS attribute ON attribute.attrelid = to_regclass(wanted.name)
+            WHERE attribute.attnum > 0 AND NOT attribute.attisdropped
+            """,
+            [tables],
+        )
+        for table, column in cursor.fetchall():
+            found.setdefault(table, set()).add(column)
+    return found
+
+
+def _problem(message: str, model: type, check_id: str) -> Error:
+    hint = "Point DATABASE_URL at the product's database, or set UPSTREAM_TABLES=own to create the tables."
+    return Error(message, hint=hint, obj=model, id=check_id)

@@ -1,0 +1,64 @@
+"""Sizes, lengths and times in the words that a page uses."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.utils import timezone
+
+_UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
+
+
+def size_text(size: int | None) -> str:
+    """Bytes with a decimal unit: 1.4 MB."""
+    if size is None:
+        return "unknown"
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(number) < 999.5 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" or abs(number) >= 99.95 else f"{number:.1f} {unit}"
+
+
+def length_text(seconds: Decimal | float | None) -> str:
+    """The length of a video: 0:04, 1:02:03."""
+    if seconds is None:
+        return ""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def instant_text(instant: datetime | None) -> str:
+    """The exact instant in the dashboard's time zone: 2026-11-23 09:00:12 UTC."""
+    return timezone.localtime(instant).strftime("%Y-%m-%d %H:%M:%S %Z") if instant else ""
+
+
+def span_text(span: timedelta) -> str:
+    """A span by its largest unit, rounded down: 6 d, 3 h, 45 min."""
+    for unit, name in _UNITS:
+        if span >= unit:
+            return f"{span // unit} {name}"
+    return "under 1 min"
+
+
+def since_text(instant: datetime | None, now: datetime) -> str:
+    if instant is None:
+        return "at an unknown time"
+    return f"in {span_text(instant - now)}" if instant > now else f"{span_text(now - instant)} ago"
+
+
+class Expiry(NamedTuple):
+    text: str
+    level: str  # calm (over 3 days), soon (under 3), urgent (under 1), expired, never
+
+
+def expiry(expires_at: datetime | None, now: datetime) -> Expiry:
+    if expires_at is None:
+        return Expiry("never expires", "never")
+    left = expires_at - now
+    if left <= timedelta(0):
+        return Expiry(f"expired {span_text(-left)} ago", "expired")
+    level = "urgent" if left < timedelta(days=1) else "soon" if left < timedelta(days=3) else "calm"
+    return Expiry(f"in {span_text(left)}", level)

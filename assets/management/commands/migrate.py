@@ -1,0 +1,33 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.commands import migrate
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
+
+
+class Command(migrate.Command):
+    """Django's own, in a schema of ours.
+
+    A product that runs on Django has a `django_migrations` of its own on the search path. Ours
+    must be there before Django looks for one, or it would read and write the product's.
+    """
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.DASHBOARD_SCHEMA != "public":
+            prepare_schema(connections[options["database"]], settings.DASHBOARD_SCHEMA)
+        super().handle(*args, **options)
+
+
+def prepare_schema(connection: BaseDatabaseWrapper, schema: str) -> None:
+    with connection.cursor() as cursor:
+        # Asked first: CREATE SCHEMA IF NOT EXISTS wants the privilege even when it has nothing to do.
+        cursor.execute("SELECT to_regnamespace(%s) IS NULL", [schema])
+        if cursor.fetchone()[0]:
+            cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(schema)}")
+        cursor.execute("SELECT to_regclass(%s) IS NULL", [f"{schema}.django_migrations"])
+        missing = cursor.fetchone()[0]
+    if missing:
+        with connection.schema_editor() as editor:
+            editor.create_model(MigrationRecorder.Migration)

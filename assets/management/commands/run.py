@@ -1,0 +1,74 @@
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from assets.demo.logins import LOGINS, demo_password
+from assets.models import WorkspaceAsset
+from workspace.listening import CannotListenError, refuse_taken_address, wait_until_answers
+from workspace.supervisor import Program, supervise
+
+MOST_WEB_PROCESSES = 4
+THREADS = 8  # of a web process; each may hold a database connection
+PATIENCE = 60  # seconds for the first page
+
+
+class Command(BaseCommand):
+    help = "Prepares the database and serves the dashboard with one background worker, until Ctrl-C."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            refuse_taken_address(settings.HOST, settings.PORT)
+        except CannotListenError as error:
+            raise CommandError(str(error)) from None
+        self._say("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        if settings.UPSTREAM_TABLES == "own" and not WorkspaceAsset.objects.exists():
+            call_command("demo", stdout=self.stdout)
+        if not settings.DEBUG:
+            call_command("collectstatic", interactive=False, verbosity=0)
+        sys.exit(supervise([web(), worker()], ready=self._announce))
+
+    def _announce(self) -> None:
+        if not wait_until_answers(f"{address()}/healthz", PATIENCE):
+            self._say(f"{address()} does not answer yet: see the messages above.")
+            return
+        self._say(f"\nWorkspace Assets is at {address()}/ (Ctrl-C stops it).")
+        names = set(User.objects.filter(username__in=LOGINS).values_list("username", flat=True))
+        if names == set(LOGINS):
+            self._say(f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}")
+        else:
+            self._say("Make a login with: manage.py createsuperuser")
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def address() -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)  # noqa: S104
+    return f"http://{host}:{settings.PORT}"
+
+
+def web() -> Program:
+    processes = min(os.cpu_count() or 1, MOST_WEB_PROCESSES)
+    options = {
+        "--interface": "wsgi",
+        "--host": settings.HOST,
+        "--port": str(settings.PORT),
+        "--workers": str(processes),
+        "--blocking-threads": str(THREADS),
+        "--log-level": "warning",
+    }
+    arguments = [part for option in options.items() for part in option]
+    flags = ["--no-ws", "--respawn-failed-workers"]
+    return Program("web", [sys.executable, "-m", "granian", *arguments, *flags, "workspace.wsgi:application"])
+
+
+def worker() -> Program:
+    manage = str(settings.BASE_DIR / "manage.py")
+    return Program("worker", [sys.executable, manage, "procrastinate", "worker"])

@@ -1,0 +1,260 @@
+"""The product's four tables.
+
+Columns, types and database defaults are the product's. Foreign keys are read without joins:
+the profile or the job of an asset may be gone, and the asset must not vanish with it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID, TransactionNow
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.db import connections, models
+from django.db.models.functions import Upper
+
+ASSET_LIFETIME = timedelta(days=7)
+
+# The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
+PROMPT_WORDS = SearchVector("original_prompt", config="simple")
+
+
+class Profile(models.Model):
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID())
+    username = models.TextField(null=True, unique=True)
+    subscription_status = models.TextField(null=True)
+    token_balance = models.IntegerField(null=True)
+    created_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    updated_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    age_verified = models.BooleanField(null=True)
+
+    class Meta:
+        db_table = "profiles"
+        indexes = [
+            # Users whose name starts with what was typed, in any case.
+            models.Index(OpClass(Upper("username"), "text_pattern_ops"), name="profiles_username_prefix"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username or str(self.id)
+
+
+class Job(models.Model):
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        PROCESSING = "processing"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID())
+    user = models.ForeignKey(Profile, models.DO_NOTHING, related_name="jobs", db_index=False, null=True)
+    job_type = models.TextField(null=True)
+    status = models.TextField(null=True, choices=Status, db_default=Status.QUEUED)
+    error_message = models.TextField(null=True)
+    attempts = models.IntegerField(null=True)
+    metadata = models.JSONField(null=True)
+    created_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    format = models.TextField(null=True)
+    quality = models.TextField(null=True)
+    model_type = models.TextField(null=True)
+    original_prompt = models.TextField(null=True)
+    enhanced_prompt = models.TextField(null=True)
+    moderation_status = models.TextField(null=True)
+    reviewed_at = models.DateTimeField(null=True)
+    reviewed_by = models.UUIDField(null=True)
+    review_notes = models.TextField(null=True)
+    destination = models.TextField(null=True)
+    template_name = models.TextField(null=True)
+
+    class Meta:
+        db_table = "jobs"
+        indexes = [
+            # A user's jobs, newest first.
+            models.Index(fields=["user", "-created_at"], name="jobs_user_created"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class WorkspaceAssetQuerySet(models.QuerySet["WorkspaceAsset"]):
+    def for_user(self, user_id: UUID) -> "WorkspaceAssetQuerySet":
+        return self.filter(user_id=user_id)
+
+    def for_job(self, job_id: UUID) -> "WorkspaceAssetQuerySet":
+        return self.filter(job_id=job_id)
+
+    def expired(self, at: datetime) -> "WorkspaceAssetQuerySet":
+        return self.filter(expires_at__lte=at)
+
+    def expiring(self, start: datetime, within: timedelta) -> "WorkspaceAssetQuerySet":
+        return self.filter(expires_at__gt=start, expires_at__lte=start + within)
+
+    def never_expiring(self) -> "WorkspaceAssetQuerySet":
+        return self.filter(expires_at=None)
+
+    def with_prompt_words(self, words: str) -> "WorkspaceAssetQuerySet":
+        """Assets whose prompt has every one of the words, in any order and case."""
+        return self.annotate(prompt_words=PROMPT_WORDS).filter(
+            prompt_words=SearchQuery(words, config="simple")
+        )
+
+    def totals_by_type(self) -> "models.QuerySet[WorkspaceAsset, dict[str, Any]]":
+        """Dictionaries of `asset_type`, `count` and `total_bytes`, from an index alone for one user."""
+        totals = self.order_by("asset_type").values("asset_type")
+        return totals.annotate(count=models.Count("id"), total_bytes=models.Sum("file_size_bytes"))
+
+    def distinct_values(self, columns: Iterable[str], at_most: int) -> dict[str, list[str]]:
+        """The values that occur in each of some text columns of the table, by a loose index scan."""
+        scans, params = [], []
+        for column in columns:
+            scans.append(f"(SELECT %s, value FROM ({_LOOSE_SCAN.format(column=column)}) AS scan LIMIT %s)")  # noqa: S608 (columns are ours)
+            params += [column, at_most]
+        found: dict[str, list[str]] = {column: [] for column in columns}
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(scans), params)
+            for column, value in cursor.fetchall():
+                found[column].append(value)
+        return found
+
+
+# Each step looks up the next greater value: its cost is one index probe a value, whatever the rows.
+_LOOSE_SCAN = """
+    WITH RECURSIVE scan (value) AS (
+        (SELECT {column} FROM workspace_assets ORDER BY {column} LIMIT 1)
+        UNION ALL
+        SELECT (SELECT {column} FROM workspace_assets WHERE {column} > value ORDER BY {column} LIMIT 1)
+        FROM scan WHERE value IS NOT NULL
+    )
+    SELECT value FROM scan WHERE value IS NOT NULL
+"""
+
+
+class WorkspaceAsset(models.Model):
+    class Type(models.TextChoices):
+        IMAGE = "image"
+        VIDEO = "video"
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID())
+    user = models.ForeignKey(Profile, models.DO_NOTHING, related_name="assets", db_index=False)
+    asset_type = models.TextField(choices=Type)
+    temp_storage_path = models.TextField()
+    file_size_bytes = models.BigIntegerField()
+    mime_type = models.TextField()
+    duration_seconds = models.DecimalField(max_digits=10, decimal_places=3, null=True)
+    job = models.ForeignKey(Job, models.DO_NOTHING, related_name="assets", db_index=False)
+    asset_index = models.IntegerField(db_default=0)
+    generation_seed = models.BigIntegerField()
+    original_prompt = models.TextField()
+    model_used = models.TextField()
+    generation_settings = models.JSONField(null=True, db_default={})
+    created_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    expires_at = models.DateTimeField(null=True, db_default=TransactionNow() + ASSET_LIFETIME)
+    thumbnail_path = models.TextField(null=True)
+    width = models.IntegerField(null=True)
+    height = models.IntegerField(null=True)
+
+    objects = WorkspaceAssetQuerySet.as_manager()
+
+    class Meta:
+        db_table = "workspace_assets"
+        permissions = [
+            ("promote_workspaceasset", "Can save workspace assets to the library"),
+            ("extend_workspaceasset", "Can extend the expiry of workspace assets"),
+            ("review_workspaceasset", "Can write review notes on workspace assets"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(asset_type__in=["image", "video"]),
+                name="workspace_assets_asset_type_check",
+            ),
+            # Also serves a job's assets by index.
+            models.UniqueConstraint(
+                fields=["job", "asset_index"], name="workspace_assets_job_id_asset_index_key"
+            ),
+        ]
+        indexes = [
+            # The gallery as it opens: everything, newest first.
+            models.Index(fields=["-created_at", "-id"], name="assets_newest"),
+            # A user's assets, newest first.
+            models.Index(fields=["user", "-created_at", "-id"], name="assets_user_newest"),
+            # A user's assets of one type and model, newest first; a user's count and bytes by type from
+            # the index alone.
+            models.Index(
+                fields=["user", "asset_type", "model_used", "-created_at", "-id"],
+                include=["file_size_bytes"],
+                name="assets_user_type_model_newest",
+            ),
+            # One type, newest first.
+            models.Index(fields=["asset_type", "-created_at", "-id"], name="assets_type_newest"),
+            # One type and model, newest first; the pairs that exist, by loose scan.
+            models.Index(
+                fields=["asset_type", "model_used", "-created_at", "-id"], name="assets_type_model_newest"
+            ),
+            # One model, newest first; the models that exist, by loose scan.
+            models.Index(fields=["model_used", "-created_at", "-id"], name="assets_model_newest"),
+            # What expires soon, soonest first; what has expired.
+            models.Index(fields=["expires_at", "id"], name="assets_expiring"),
+            # Largest first.
+            models.Index(fields=["-file_size_bytes", "-id"], name="assets_largest"),
+            # Everything made from one seed.
+            models.Index(fields=["generation_seed"], name="assets_seed"),
+            # Words in the prompt.
+            GinIndex(PROMPT_WORDS, name="assets_prompt_words"),
+            # A setting equal to a value.
+            GinIndex(fields=["generation_settings"], opclasses=["jsonb_path_ops"], name="assets_settings"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class LibraryAsset(models.Model):
+    class Visibility(models.TextChoices):
+        PRIVATE = "private"
+        UNLISTED = "unlisted"
+        PUBLIC = "public"
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID())
+    user = models.ForeignKey(Profile, models.DO_NOTHING, related_name="library", db_index=False)
+    asset_type = models.TextField(choices=WorkspaceAsset.Type)
+    storage_path = models.TextField()
+    file_size_bytes = models.BigIntegerField()
+    mime_type = models.TextField()
+    duration_seconds = models.DecimalField(max_digits=10, decimal_places=3, null=True)
+    original_prompt = models.TextField()
+    model_used = models.TextField()
+    generation_seed = models.BigIntegerField(null=True)
+    collection_id = models.UUIDField(null=True)
+    custom_title = models.TextField(null=True)
+    tags = ArrayField(models.TextField(), null=True, db_default=[])
+    is_favorite = models.BooleanField(null=True, db_default=False)
+    visibility = models.TextField(null=True, choices=Visibility, db_default=Visibility.PRIVATE)
+    created_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    updated_at = models.DateTimeField(null=True, db_default=TransactionNow())
+    thumbnail_path = models.TextField(null=True)
+    width = models.IntegerField(null=True)
+    height = models.IntegerField(null=True)
+
+    class Meta:
+        db_table = "user_library"
+        indexes = [
+            # What was saved, newest first.
+            models.Index(fields=["-created_at", "-id"], name="library_newest"),
+            # What a user has saved, newest first.
+            models.Index(fields=["user", "-created_at", "-id"], name="library_user_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.custom_title or str(self.id)
+
+
+def usernames(user_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of those users that still have a profile and a name, by one query."""
+    profiles = Profile.objects.filter(id__in=set(user_ids), username__isnull=False)
+    return dict(profiles.values_list("id", "username"))

@@ -1,0 +1,193 @@
+"""Keyset pages and capped counts: their cost does not grow with the table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.core.exceptions import EmptyResultSet, ValidationError
+from django.db import connections
+from django.db.models import BooleanField, DateTimeField, F, Func, Model, QuerySet, TextField, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.lookups import GreaterThan, LessThan
+from django.utils import timezone
+
+# --- Keyset pages ------------------------------------------------------------
+
+
+class CursorError(ValueError):
+    """A cursor that was not made here; the message is for people."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A column to sort by, the primary key breaking ties; rows without a value always come last."""
+
+    column: str
+    descending: bool = False
+
+
+class Cursor(NamedTuple):
+    value: Any
+    pk: Any
+
+
+class Page(NamedTuple):
+    """Rows in order, and the cursors of the pages around them: empty where there is none."""
+
+    rows: list[Any]
+    after: str
+    before: str
+
+
+def keyset_page(queryset: QuerySet, order: Order, *, after: str = "", before: str = "", size: int) -> Page:
+    """The `size` rows that follow the cursor `after`, or precede the cursor `before`.
+
+    Rows that arrive or leave meanwhile neither repeat nor hide others. Raises CursorError.
+    """
+    backward = bool(before)
+    cursor = parse_cursor(queryset.model, order, before or after) if before or after else None
+    found = list(islice(_walk(queryset, order, cursor, backward, size + 1), size + 1))
+    more, rows = len(found) > size, found[:size]
+    if backward:
+        rows.reverse()
+    has_next = bool(rows) and (more or backward)
+    has_previous = bool(rows) and (bool(after) or more) if not backward else more
+    return Page(
+        rows,
+        after=cursor_of(rows[-1], order) if has_next else "",
+        before=cursor_of(rows[0], order) if has_previous else "",
+    )
+
+
+def neighbours(queryset: QuerySet, order: Order, row: Model) -> tuple[Any | None, Any | None]:
+    """The rows just before and just after a row, which itself need not be in the queryset."""
+    cursor = Cursor(getattr(row, order.column), row.pk)
+    before, after = (next(_walk(queryset, order, cursor, backward, 1), None) for backward in (True, False))
+    return before, after
+
+
+def cursor_of(row: Model, order: Order) -> str:
+    value = getattr(row, order.column)
+    if value is None:
+        text = "null"
+    elif hasattr(value, "isoformat"):
+        text = value.astimezone(timezone.UTC).isoformat().replace("+00:00", "Z")
+    else:
+        text = str(value)
+    return f"{text}~{row.pk}"
+
+
+def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
+    field = model._meta.get_field(order.column)
+    value, _, pk = text.partition("~")
+    try:
+        cursor = Cursor(None if value == "null" else field.clean(value, None), model._meta.pk.clean(pk, None))
+    except ValidationError:
+        cursor = None
+    naive = cursor and isinstance(field, DateTimeField) and cursor.value and timezone.is_naive(cursor.value)
+    if cursor is None or naive:
+        raise CursorError("This page link is not understood: start from the first page.")
+    return cursor
+
+
+def _walk(
+    queryset: QuerySet, order: Order, cursor: Cursor | None, backward: bool, limit: int
+) -> Iterator[Any]:
+    """Rows from the cursor on, in the walking direction.
+
+    Rows with and without a value are walked one after the other: a single ORDER BY … NULLS LAST would
+    need an index of its own beside the product's.
+    """
+    nullable = queryset.model._meta.get_field(order.column).null
+    parts = [_with_value, _without_value] if nullable else [_with_value]
+    if backward:
+        parts.reverse()
+    if cursor is not None and nullable and (cursor.value is None) != (parts[0] is _without_value):
+        parts.pop(0)
+    for part in parts:
+        yield from part(queryset, order, cursor, order.descending != backward)[:limit]
+        cursor = None  # it lies in the first part only
+
+
+def _with_value(queryset: QuerySet, order: Order, cursor: Cursor | None, descending: bool) -> QuerySet:
+    if queryset.model._meta.get_field(order.column).null:
+        queryset = queryset.filter(**{f"{order.column}__isnull": False})
+    if cursor is not None:
+        # One row comparison, which an index on both columns answers; spelt with OR, it would not.
+        beyond = LessThan if descending else GreaterThan
+        queryset = queryset.filter(beyond(_Row(F(order.column), F("pk")), _Row(*map(Value, cursor))))
+    return queryset.order_by(*_directed(descending, order.column, "pk"))
+
+
+def _without_value(queryset: QuerySet, order: Order, cursor: Cursor | None, descending: bool) -> QuerySet:
+    queryset = queryset.filter(**{f"{order.column}__isnull": True})
+    if cursor is not None:
+        queryset = queryset.filter(**{f"pk__{'lt' if descending else 'gt'}": cursor.pk})
+    return queryset.order_by(*_directed(descending, "pk"))
+
+
+def _directed(descending: bool, *columns: str) -> list[str]:
+    return [f"-{column}" if descending else column for column in columns]
+
+
+class _Row(Func):
+    function = "ROW"
+    output_field = BooleanField()  # rows have no field class; it is only ever compared
+
+
+# --- Capped counts -----------------------------------------------------------
+
+
+class Count(NamedTuple):
+    """A number of rows, or the cap where there are more."""
+
+    number: int
+    capped: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number:,}{'+' if self.capped else ''}"
+
+
+class Capped(NamedTuple):
+    """Rows to count, up to a cap; where `by` names a text column, for each of some values of it."""
+
+    queryset: QuerySet
+    cap: int
+    by: str = ""
+    values: Sequence[str] = ()
+
+
+def capped_counts(wanted: Mapping[str, Capped]) -> dict[str, dict[str, Count]]:
+    """Each count by its key and the value counted (empty without `by`), all from one statement."""
+    found: dict[str, dict[str, Count]] = {key: {} for key in wanted}
+    statements, params = [], []
+    for key, capped in wanted.items():
+        found[key] = dict.fromkeys(capped.values if capped.by else [""], Count(0))
+        try:
+            sql, sql_params = _capped_sql(capped)
+        except EmptyResultSet:
+            continue
+        statements.append(sql)
+        params += [key, *sql_params]
+    if statements:
+        using = next(iter(wanted.values())).queryset.db
+        with connections[using].cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(statements), params)
+            for key, value, number in cursor.fetchall():
+                cap = wanted[key].cap
+                found[key][value] = Count(min(number, cap), number > cap)
+    return found
+
+
+def _capped_sql(capped: Capped) -> tuple[str, list[Any]]:
+    queryset = capped.queryset.order_by()
+    if capped.by:
+        # Correlated with the list of values, so that Django builds one query and not one a value.
+        queryset = queryset.filter(**{capped.by: RawSQL("counted.value", (), TextField())})  # nosec B611
+    rows = queryset.annotate(one=Value(1)).values("one")[: capped.cap + 1]
+    sql, params = rows.query.get_compiler(using=queryset.db).as_sql()
+    number = f"(SELECT count(*) FROM ({sql}) AS rows)"  # noqa: S608 (from Django, its parameters apart)
+    values = list(capped.values) if capped.by else [""]
+    sql = f"SELECT %s, counted.value, {number} FROM unnest(%s::text[]) AS counted (value)"  # noqa: S608
+    return sql, [*params, values]

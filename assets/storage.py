@@ -1,0 +1,225 @@
+"""The file stores: where rows say a file is, whether that is so, and what its bytes are.
+
+Works through Django's storage aliases; knows no model.
+"""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+from django.core.files.storage import Storage, storages
+
+MAX_KEY_BYTES = 1024  # what object stores accept
+MAX_NAME_BYTES = 255  # what file systems accept between two slashes
+
+# --- Faults ------------------------------------------------------------------
+
+
+class FileFault(Exception):  # noqa: N818 (what is wrong is the file, not the program)
+    """What is wrong with a file, as a sentence that a page shows."""
+
+    transient = False  # whether a second attempt may end better
+
+
+class PathFault(FileFault, ValueError):  # noqa: N818
+    """A path that names no place in its store."""
+
+
+class MissingFile(FileFault):
+    """A path whose file is not there."""
+
+
+# --- Paths -------------------------------------------------------------------
+
+WORKSPACE_BUCKET = "workspace-temp"
+LIBRARY_BUCKET = "user-library"
+_BUCKETS = (WORKSPACE_BUCKET, LIBRARY_BUCKET)
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Control characters, the other system's separator, and halves of characters, which have no bytes.
+_NOT_IN_KEYS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+
+
+def key_of(path: str, bucket: str) -> str:
+    """The key, relative to the bucket, that a row's path names; PathFault when it names none.
+
+    A key is its own path, and paths of one file have one key.
+    """
+    if not path.strip():
+        raise PathFault("The path is empty")
+    key = _key_in_url(path, bucket) if _URL.match(path) else path.removeprefix(f"{bucket}/")
+    _check_key(key)
+    return key
+
+
+def _key_in_url(url: str, bucket: str) -> str:
+    try:
+        parts = urlsplit(url)
+        path = unquote(parts.path, errors="strict")
+    except ValueError:
+        raise PathFault("The address is not readable") from None
+    # The first bucket named is the one the address is in; a later one would be part of a key.
+    named = re.search(rf"/({'|'.join(_BUCKETS)})/", path)
+    if parts.scheme.lower() not in ("http", "https") or not named or named[1] != bucket:
+        raise PathFault("The address is not in this store")
+    return path[named.end() :]
+
+
+def _check_key(key: str) -> None:
+    names = key.split("/")
+    if _NOT_IN_KEYS.search(key):
+        raise PathFault("The path has characters that no file name has")
+    if key.startswith("/") or ".." in names:
+        raise PathFault("The path leaves the store")
+    if names[-1] == "":
+        raise PathFault("The path names a folder")
+    if "" in names or "." in names:
+        # Collapsing these would give one file two keys in an object store.
+        raise PathFault("The path is not written plainly")
+    if names[0] in _BUCKETS:
+        raise PathFault("The path is in another store")
+    if len(key.encode()) > MAX_KEY_BYTES or any(len(name.encode()) > MAX_NAME_BYTES for name in names):
+        raise PathFault("The path is too long")
+
+
+# --- Stores ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    size: int  # bytes
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Store:
+    """One bucket behind a storage alias. Takes paths as rows have them; its errors are FileFaults."""
+
+    alias: str
+    bucket: str
+
+    def open(self, path: str) -> BinaryIO:
+        """The file, for seeking and reading bytes."""
+        key = self._checked_key(path)
+        try:
+            return cast(BinaryIO, self._storage.open(key, "rb"))
+        except OSError as error:
+            raise _fault(error) from error
+
+    def facts(self, path: str) -> StoredFacts:
+        key = self._checked_key(path)
+        try:
+            return StoredFacts(self._storage.size(key), self._storage.get_modified_time(key))
+        except OSError as error:
+            raise _fault(error) from error
+
+    def exists(self, path: str) -> bool:
+        """False only for a file that is not there: a path that cannot be followed raises its fault."""
+        try:
+            self.facts(path)
+        except MissingFile:
+            return False
+        return True
+
+    @property
+    def _storage(self) -> Storage:
+        return storages[self.alias]
+
+    def _checked_key(self, path: str) -> str:
+        key = key_of(path, self.bucket)
+        try:
+            _check_place(self._storage.path(key), self._storage.path(""))
+        except NotImplementedError:
+            pass  # not folders on this machine, so no links and no special files
+        except OSError as error:
+            raise _fault(error) from error
+        return key
+
+
+def _check_place(path: str, root: str) -> None:
+    if not os.path.realpath(path).startswith(os.path.realpath(root) + os.sep):
+        raise PathFault("The path leaves the store by a link")
+    mode = os.stat(path).st_mode  # noqa: PTH116
+    if stat.S_ISDIR(mode):
+        raise FileFault("The path names a folder")
+    if not stat.S_ISREG(mode):
+        # Opening a pipe would wait for its other end.
+        raise FileFault("The path names something that is not a file")
+
+
+def _fault(error: OSError) -> FileFault:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MissingFile("The file is missing from the store")
+    if isinstance(error, PermissionError):
+        return FileFault("The store does not allow reading the file")
+    return FileFault("The store cannot read the file")
+
+
+WORKSPACE = Store("workspace", WORKSPACE_BUCKET)
+LIBRARY = Store("library", LIBRARY_BUCKET)
+
+# --- Formats -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Format:
+    mime: str
+    extension: str  # without a dot
+    asset_type: str  # as the product's tables call it
+
+
+PNG = Format("image/png", "png", "image")
+JPEG = Format("image/jpeg", "jpg", "image")
+WEBP = Format("image/webp", "webp", "image")
+GIF = Format("image/gif", "gif", "image")
+AVIF = Format("image/avif", "avif", "image")
+MP4 = Format("video/mp4", "mp4", "video")
+QUICKTIME = Format("video/quicktime", "mov", "video")
+WEBM = Format("video/webm", "webm", "video")
+
+SNIFF_BYTES = 256
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": PNG,
+    b"\xff\xd8\xff": JPEG,
+    b"GIF87a": GIF,
+    b"GIF89a": GIF,
+}
+_MP4_BRANDS = frozenset(
+    b"isom,iso2,iso3,iso4,iso5,iso6,iso7,iso8,iso9,mp41,mp42,mp71,avc1,dash,mmp4,MSNV,M4V ,M4VH,M4VP".split(
+        b","
+    )
+)
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS = frozenset((b"mif1", b"msf1"))
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format that the first SNIFF_BYTES of a file begin, of those a browser may be shown."""
+    for magic, known in _MAGIC.items():
+        if head.startswith(magic):
+            return known
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return WEBP
+    if head[4:8] == b"ftyp":
+        return _sniff_brands(head)
+    # Matroska names its document type among the first elements; only WebM's is a browser's.
+    if head.startswith(b"\x1a\x45\xdf\xa3") and b"\x42\x82\x84webm" in head[:64]:
+        return WEBM
+    return None
+
+
+def _sniff_brands(head: bytes) -> Format | None:
+    """The format by the brands that an ISO base media file declares: one major, some compatible."""
+    end = min(int.from_bytes(head[:4]), len(head))
+    major = head[8:12]
+    compatible = {head[start : start + 4] for start in range(16, end, 4)}
+    if major in _AVIF_BRANDS or (major in _HEIF_BRANDS and compatible & _AVIF_BRANDS):
+        return AVIF
+    if major == b"qt  ":
+        return QUICKTIME
+    return MP4 if major in _MP4_BRANDS else None

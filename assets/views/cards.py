@@ -1,0 +1,115 @@
+"""What a grid or a table shows of each asset: ready strings, since a page has sixty of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.fields.json import KT
+from django.db.models.functions import Left
+from django.urls import reverse
+
+from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
+from assets.models import WorkspaceAsset
+from assets.models.upstream import usernames
+
+PROMPT_START = 160  # characters
+
+_COLUMNS = (
+    "id", "user_id", "asset_type", "file_size_bytes", "duration_seconds", "job_id", "asset_index",
+    "generation_seed", "model_used", "created_at", "expires_at", "width", "height",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    id: str
+    url: str
+    preview_url: str
+    video_url: str  # empty for what is not a video
+    kind: str  # a badge: the length of a video, or the type
+    model: str
+    prompt: str
+    owner: str
+    owner_url: str
+    job: str
+    job_url: str
+    index: int
+    seed: int
+    size: str
+    dimensions: str
+    created: str
+    created_at: str
+    expiry: Expiry
+    expires_at: str  # for scripts
+    expires_at_text: str
+    is_nsfw: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.prompt or 'no prompt'} ({self.model})"
+
+
+def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
+    """Only what a card shows: prompts and settings may be long."""
+    return assets.only(*_COLUMNS).annotate(
+        prompt_start=Left("original_prompt", PROMPT_START),
+        content_mode=KT("generation_settings__content_mode"),
+    )
+
+
+def cards(assets: Iterable[WorkspaceAsset], now: datetime, query: str = "") -> list[Card]:
+    """Cards of assets from `for_cards`; their links carry the gallery's query string along."""
+    assets = list(assets)
+    names = usernames(asset.user_id for asset in assets)
+    return [_card(asset, names.get(asset.user_id), now, f"?{query}" if query else "") for asset in assets]
+
+
+def _card(asset: WorkspaceAsset, owner: str | None, now: datetime, query: str) -> Card:
+    is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
+    return Card(
+        id=str(asset.id),
+        url=page_url("detail", asset.id) + query,
+        preview_url=page_url("asset_preview", asset.id),
+        video_url=page_url("asset_file", asset.id) if is_video else "",
+        kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
+        model=asset.model_used,
+        prompt=asset.prompt_start,
+        owner=owner or short_id(asset.user_id),
+        owner_url=page_url("user", asset.user_id),
+        job=short_id(asset.job_id),
+        job_url=page_url("job", asset.job_id),
+        index=asset.asset_index,
+        seed=asset.generation_seed,
+        size=size_text(asset.file_size_bytes),
+        dimensions=dimensions_text(asset.width, asset.height),
+        created=since_text(asset.created_at, now),
+        created_at=instant_text(asset.created_at),
+        expiry=expiry(asset.expires_at, now),
+        expires_at=asset.expires_at.isoformat() if asset.expires_at else "",
+        expires_at_text=instant_text(asset.expires_at),
+        is_nsfw=asset.content_mode == "nsfw",
+    )
+
+
+def dimensions_text(width: int | None, height: int | None) -> str:
+    return f"{width} × {height}" if width and height else ""
+
+
+def short_id(pk: UUID) -> str:
+    return str(pk)[:8]
+
+
+def page_url(name: str, pk: UUID) -> str:
+    """The URL of a page about one row; reversing it for every card would cost more than its query."""
+    return _url_around_id(name).replace(_NO_ID, str(pk))
+
+
+_NO_ID = str(UUID(int=0))
+
+
+@lru_cache
+def _url_around_id(name: str) -> str:
+    return reverse(name, args=[_NO_ID])

@@ -1,0 +1,66 @@
+"""One asset: its file, all of its columns, its settings, and what lies around it."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from assets import settings_view
+from assets.access import asset_or_404, viewers_only
+from assets.filters import AssetFilterSet
+from assets.humanize import expiry, since_text
+from assets.models import Job, WorkspaceAsset
+from assets.models.upstream import usernames
+from assets.pagination import neighbours
+from assets.views.cards import cards, for_cards, page_url
+from assets.views.columns import row_columns
+from assets.views.files import report_on
+
+MOST_SIBLINGS = 24
+
+
+@require_safe
+@viewers_only
+def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
+    asset = asset_or_404(asset_id)
+    filterset = AssetFilterSet(request.GET)
+    query = filterset.query() if filterset.is_valid() else ""
+    siblings = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
+    owner = usernames([asset.user_id]).get(asset.user_id)
+    context = {
+        "asset": asset,
+        "asset_id_text": str(asset_id),
+        "owner": owner,
+        "job": Job.objects.filter(id=asset.job_id).first(),
+        "columns": row_columns(asset, owner=owner),
+        "expiry": expiry(asset.expires_at, filterset.now),
+        "created": since_text(asset.created_at, filterset.now),
+        "file": report_on(asset),
+        "settings_tree": settings_view.tree(asset.generation_settings),
+        "settings_text": settings_view.as_json(asset.generation_settings),
+        "is_nsfw": settings_view.is_nsfw(asset.generation_settings),
+        "siblings": cards(siblings[:MOST_SIBLINGS], filterset.now, query),
+        "gallery_url": f"{reverse('gallery')}?{query}",
+        **around(asset, filterset, query),
+    }
+    return render(request, "assets/detail.html", context)
+
+
+@require_safe
+@viewers_only
+def settings_json(request: HttpRequest, asset_id: UUID) -> JsonResponse:
+    settings = asset_or_404(asset_id).generation_settings
+    return JsonResponse(settings, safe=False, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+def around(asset: WorkspaceAsset, filterset: AssetFilterSet, query: str) -> dict[str, str]:
+    """Where the previous and the next asset of the gallery's selection are."""
+    selected: QuerySet[WorkspaceAsset] = filterset.qs.only("id", filterset.order.column)
+    previous, following = neighbours(selected, filterset.order, asset)
+    return {
+        "previous_url": f"{page_url('detail', previous.pk)}?{query}" if previous else "",
+        "next_url": f"{page_url('detail', following.pk)}?{query}" if following else "",
+    }

@@ -1,0 +1,136 @@
+"""Private files and their previews. What a file is, its bytes say; what is unknown is never rendered."""
+
+import hashlib
+import textwrap
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+
+from assets.models import LibraryAsset, WorkspaceAsset
+from assets.previews import preview
+from assets.storage import LIBRARY, SNIFF_BYTES, WORKSPACE, FileFault, Format, Store, sniff
+from assets.views.ranged import ranged_response
+
+FILE_MAX_AGE = 3600  # seconds
+PREVIEW_MAX_AGE = 7 * 24 * 3600
+PLACEHOLDER_MAX_AGE = 60
+
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+# A file opened on its own may show itself, and nothing else: no script, no form, no other file.
+_SEALED = "default-src 'none'; img-src 'self'; media-src 'self'; frame-ancestors 'none'; sandbox"
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An asset of either store, by what its file needs."""
+
+    asset: WorkspaceAsset | LibraryAsset
+    store: Store
+    path: str
+
+    @property
+    def preview_name(self) -> str:
+        return f"{self.store.alias}/{self.asset.pk.hex[:2]}/{self.asset.pk}.webp"
+
+    @property
+    def paths_to_preview(self) -> list[str]:
+        """The product's own thumbnail, which is quicker to decode, then the file."""
+        return [path for path in (self.asset.thumbnail_path, self.path) if path is not None]
+
+
+def _workspace_item(pk: UUID) -> _Item:
+    asset = get_object_or_404(WorkspaceAsset.objects.only("temp_storage_path", "thumbnail_path"), pk=pk)
+    return _Item(asset, WORKSPACE, asset.temp_storage_path)
+
+
+def _library_item(pk: UUID) -> _Item:
+    asset = get_object_or_404(LibraryAsset.objects.only("storage_path", "thumbnail_path"), pk=pk)
+    return _Item(asset, LIBRARY, asset.storage_path)
+
+
+@require_safe
+@permission_required("assets.view_workspaceasset", raise_exception=True)
+def asset_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    return _file(request, _workspace_item(pk))
+
+
+@require_safe
+@permission_required("assets.view_workspaceasset", raise_exception=True)
+def asset_preview(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _preview(request, _workspace_item(pk))
+
+
+@require_safe
+@permission_required("assets.view_libraryasset", raise_exception=True)
+def library_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    return _file(request, _library_item(pk))
+
+
+@require_safe
+@permission_required("assets.view_libraryasset", raise_exception=True)
+def library_preview(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _preview(request, _library_item(pk))
+
+
+# --- Files -------------------------------------------------------------------
+
+
+def _file(request: HttpRequest, item: _Item) -> HttpResponseBase:
+    try:
+        modified_at = item.store.facts(item.path).modified_at
+        file = item.store.open(item.path)
+    except FileFault as fault:
+        context = {"asset": item.asset, "reason": str(fault)}
+        return render(request, "assets/file_fault.html", context, status=404)
+    known = sniff(file.read(SNIFF_BYTES))
+    content_type = known.mime if known else "application/octet-stream"
+    response = ranged_response(request, file, content_type=content_type, modified_at=modified_at)
+    response["Content-Disposition"] = _disposition(request, item, known)
+    return _sealed(response, FILE_MAX_AGE)
+
+
+def _disposition(request: HttpRequest, item: _Item, known: Format | None) -> str:
+    as_attachment = known is None or request.GET.get("download") == "1"
+    name = f"{item.asset.pk}.{known.extension if known else 'bin'}"
+    return content_disposition_header(as_attachment, name) or "attachment"
+
+
+def _sealed(response: Response, max_age: int) -> Response:
+    response["Cache-Control"] = f"private, max-age={max_age}"
+    response["Content-Security-Policy"] = _SEALED
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+# --- Previews ----------------------------------------------------------------
+
+
+def _preview(request: HttpRequest, item: _Item) -> HttpResponse:
+    sources = [lambda path=path: item.store.open(path) for path in item.paths_to_preview]
+    try:
+        content = preview(item.preview_name, sources)
+    except FileFault as fault:
+        return _placeholder(request, str(fault))
+    etag = f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
+    response = HttpResponse(content, content_type="image/webp", headers={"ETag": etag})
+    # A 304 keeps the ETag, and what is set below.
+    response = get_conditional_response(request, etag, response=response) or response
+    return _sealed(response, PREVIEW_MAX_AGE)
+
+
+def _placeholder(request: HttpRequest, reason: str) -> HttpResponse:
+    """A picture of the reason; a success, so that an <img> shows it."""
+    lines = textwrap.wrap(reason, 24)
+    context = {"lines": lines, "reason": reason}
+    response = render(request, "assets/placeholder.svg", context, content_type="image/svg+xml")
+    response["X-Preview-Fault"] = reason.encode("ascii", "replace").decode()
+    return _sealed(response, PLACEHOLDER_MAX_AGE)

@@ -1,0 +1,74 @@
+"""Suggestions for the filters by user and by job, as people type."""
+
+import re
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from assets.access import viewers_only
+from assets.filters import OwnerField
+from assets.models import Job, Profile, WorkspaceAsset
+from assets.views.cards import short_id
+
+MOST = 10
+RECENT = 300  # of the newest assets, whose owners and jobs are offered first
+
+
+@require_safe
+@viewers_only
+def users(request: HttpRequest) -> JsonResponse:
+    typed = _typed(request)
+    found = Profile.objects.filter(username__isnull=False)
+    if typed:
+        found = found.filter(username__istartswith=typed)
+    else:
+        found = found.filter(id__in=_recent(WorkspaceAsset.objects.all(), "user_id"))
+    names = found.order_by("username").values_list("username", flat=True)[:MOST]
+    return _answer([{"value": name, "label": name, "note": ""} for name in names])
+
+
+@require_safe
+@viewers_only
+def jobs(request: HttpRequest) -> JsonResponse:
+    typed = _typed(request)
+    if re.fullmatch(r"[0-9a-f-]{1,36}", typed.lower()):
+        found = Job.objects.filter(id__range=_id_range(typed))
+    else:
+        found = Job.objects.filter(id__in=_recent(_assets_of(request.GET.get("user", "")), "job_id"))
+        if typed:
+            found = found.filter(Q(original_prompt__icontains=typed) | Q(template_name__icontains=typed))
+    found = found.annotate(prompt_start=Left("original_prompt", 80)).order_by("-created_at")
+    rows = found.values_list("id", "prompt_start", "template_name")[:MOST]
+    return _answer(
+        [{"value": str(pk), "label": short_id(pk), "note": prompt or name or ""} for pk, prompt, name in rows]
+    )
+
+
+def _typed(request: HttpRequest) -> str:
+    return request.GET.get("q", "").replace("\0", "").strip()[:100]
+
+
+def _recent(assets: QuerySet[WorkspaceAsset], column: str) -> set[UUID]:
+    return set(assets.order_by("-created_at", "-id").values_list(column, flat=True)[:RECENT])
+
+
+def _assets_of(user: str) -> QuerySet[WorkspaceAsset]:
+    try:
+        owner = OwnerField(required=False).clean(user)
+    except ValidationError:
+        return WorkspaceAsset.objects.none()
+    return WorkspaceAsset.objects.for_user(owner.id) if owner else WorkspaceAsset.objects.all()
+
+
+def _id_range(start: str) -> tuple[UUID, UUID]:
+    """The first and the last UUID that begin with some hexadecimal digits."""
+    digits = start.replace("-", "")[:32]
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def _answer(suggestions: list[dict[str, str]]) -> JsonResponse:
+    return JsonResponse({"suggestions": suggestions})

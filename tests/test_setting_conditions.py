@@ -1,0 +1,93 @@
+"""Conditions on settings, against the same condition in plain Python on the same rows."""
+
+import json
+import operator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets.models import WorkspaceAsset
+from assets.setting_conditions import ConditionError, SettingCondition
+from tests.factories import make_asset
+
+SHAPES = [
+    {"steps": 30, "guidance_scale": 7.0, "scene_id": None},
+    {"steps": "30", "guidance_scale": 7.5},
+    {"steps": 20, "nested": {"start": 4, "more": {"deep": True}}},
+    {"steps": [30], "guidance_scale": "high"},
+    {"nested.start": 4, 'a "quoted" key': "x y"},
+    {"nested": [{"start": 4}], "hires": True},
+    {"hires": "true", "steps": 30.0},
+    {},
+    None,
+    [{"steps": 30}],
+    "steps=30",
+    30,
+]
+
+
+@pytest.fixture
+def rows(db):
+    return {index: make_asset(generation_settings=shape).id for index, shape in enumerate(SHAPES)}
+
+
+def found(rows, text):
+    matching = set(WorkspaceAsset.objects.filter(SettingCondition.parse(text).as_q()).values_list("id", flat=True))
+    return [index for index, pk in rows.items() if pk in matching]
+
+
+@pytest.mark.parametrize(
+    ("text", "indexes"),
+    [
+        ("steps=30", [0, 1, 6]),
+        ("steps = 30", [0, 1, 6]),
+        ("steps=30.0", [0, 6]),
+        ('steps="30"', [1]),
+        ("steps!=30", [2, 3]),
+        ("steps>=30", [0, 6]),
+        ("steps<30", [2]),
+        ("steps<=20", [2]),
+        ("guidance_scale>7", [1]),
+        ("guidance_scale>=7", [0, 1]),
+        ("guidance_scale=high", [3]),
+        ("scene_id", [0]),
+        ("scene_id=null", [0]),
+        ("steps", [0, 1, 2, 3, 6]),
+        ("nested.start=4", [2]),
+        ('"nested.start"=4', [4]),
+        ("nested.more.deep=true", [2]),
+        ("hires=true", [5, 6]),
+        ('"a \\"quoted\\" key"=x y', [4]),
+        ("missing", []),
+    ],
+)
+def test_condition_finds(rows, text, indexes):
+    assert found(rows, text) == indexes
+
+
+@pytest.mark.parametrize("text", ["", "=", "=30", "steps>", "a..b", "steps>=", "steps=1\0", "x" * 501, "steps>true", ". ="])
+def test_condition_that_is_not_one(text):
+    with pytest.raises(ConditionError):
+        SettingCondition.parse(text)
+
+
+OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+numbers = st.integers(-5, 5) | st.sampled_from([0.5, -1.25, 3.0])
+values = st.none() | st.booleans() | numbers | st.sampled_from(["1", "a", ""]) | st.lists(numbers, max_size=2)
+shapes = st.dictionaries(st.sampled_from(["a", "b"]), values, max_size=2) | values
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(shapes, min_size=1, max_size=6), st.sampled_from(["a", "b"]), st.sampled_from([*OPERATORS]), numbers)
+def test_comparisons_select_what_python_selects(db, rows_of, key, name, bound):
+    WorkspaceAsset.objects.all().delete()
+    made = [(make_asset(generation_settings=shape), shape) for shape in rows_of]
+
+    def holds(shape):
+        value = shape.get(key) if isinstance(shape, dict) else None
+        return isinstance(value, int | float) and not isinstance(value, bool) and OPERATORS[name](value, bound)
+
+    condition = SettingCondition.parse(f"{key}{name}{json.dumps(bound)}")
+    matching = set(WorkspaceAsset.objects.filter(condition.as_q()).values_list("id", flat=True))
+    assert matching == {asset.id for asset, shape in made if holds(shape)}

@@ -1,0 +1,203 @@
+"""The one settings file. The environment decides; README.md lists its variables."""
+
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from workspace import environment as env
+from workspace import localpg
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
+
+# --- The process -----------------------------------------------------------
+
+DEBUG = env.flag("DEBUG")
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
+WEB_PROCESS = env.flag("WEB_PROCESS")  # set by wsgi.py
+
+DATABASE_URL = env.text("DATABASE_URL")
+EMBEDDED = not DATABASE_URL
+
+DEFAULT_SECRET_KEY = "insecure-key-for-development-only-insecure-key-for-development"  # noqa: S105
+
+
+def _secret_key() -> str:
+    key = env.text("SECRET_KEY")
+    if not key and EMBEDDED and not DEBUG:
+        # A run on the embedded server is a private one: a key of its own, kept beside its data.
+        key = env.kept_secret(DATA_DIR / "secret_key")
+    key = key or DEFAULT_SECRET_KEY
+    if key == DEFAULT_SECRET_KEY and not DEBUG:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set: choose 50 random characters, or develop with DEBUG=1."
+        )
+    return key
+
+
+SECRET_KEY = _secret_key()
+
+# --- The product's tables and ours -----------------------------------------
+
+UPSTREAM_TABLES = env.choice("UPSTREAM_TABLES", "own", ("own", "existing"))
+_EXISTING = UPSTREAM_TABLES == "existing"
+DASHBOARD_SCHEMA = env.identifier("DASHBOARD_SCHEMA", "dashboard" if _EXISTING else "public")
+if _EXISTING and DASHBOARD_SCHEMA == "public":
+    raise ImproperlyConfigured("DASHBOARD_SCHEMA is 'public', where the product's tables are: name another.")
+DATABASE_ROUTERS = ["workspace.routers.UpstreamRouter"]
+
+
+def _database() -> dict:
+    url = DATABASE_URL or localpg.ensure(DATA_DIR / "postgres", "workspace")
+    try:
+        database = dj_database_url.parse(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not understood: {error}") from None
+    if database.get("ENGINE") != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must begin with postgres:// and name a PostgreSQL database.")
+    options = database.setdefault("OPTIONS", {})
+    parameters = [options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
+    if WEB_PROCESS:
+        # A page never waits long for one query, and its queries are too small for parallel workers.
+        parameters += ["-c statement_timeout=10s", "-c max_parallel_workers_per_gather=0", "-c jit=off"]
+        options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+    options["options"] = " ".join(parameters).strip()
+    return database
+
+
+def _schemas() -> list[str]:
+    return list(dict.fromkeys([DASHBOARD_SCHEMA, "public"]))
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- What the dashboard does ------------------------------------------------
+
+PURGE_GRACE_HOURS = env.integer("PURGE_GRACE_HOURS", 24, minimum=0, maximum=24 * 365)
+DEMO_PASSWORD = env.text("DEMO_PASSWORD")
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+_FILES = "django.core.files.storage.FileSystemStorage"
+_STATIC_FILES = (
+    "django.contrib.staticfiles.storage.StaticFilesStorage"
+    if DEBUG
+    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+)
+STORAGES = {
+    "default": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "files"}},
+    "workspace": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "workspace"}},
+    "library": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "library"}},
+    "previews": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "previews"}},
+    "staticfiles": {"BACKEND": _STATIC_FILES},
+}
+
+# --- Django ------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "assets",  # before the admin, whose templates and commands it overrides
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_filters",
+    "django_htmx",
+    "heroicons",
+    "csp",
+    "axes",
+    "procrastinate.contrib.django",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "workspace.middleware.StatementTimeoutMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "workspace.urls"
+WSGI_APPLICATION = "workspace.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}: write a name such as UTC or Europe/Prague.")
+
+# --- Who may come in, and what a page may load -------------------------------
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "gallery"
+LOGOUT_REDIRECT_URL = "login"
+
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "media-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"assets": {"level": "INFO"}, "workspace": {"level": "INFO"}},
+}

@@ -1,0 +1,11 @@
+"""The entry for web servers."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workspace.settings")
+# Settings pool connections and limit statements for pages, not for commands and tasks.
+os.environ["WEB_PROCESS"] = "1"
+
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()
