@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -51,12 +52,12 @@ def keyset_page(queryset: QuerySet, order: Order, *, after: str = "", before: st
     more, rows = len(found) > size, found[:size]
     if backward:
         rows.reverse()
-    has_next = bool(rows) and (more or backward)
-    has_previous = bool(rows) and (bool(after) or more) if not backward else more
+    has_next = backward or more
+    has_previous = more if backward else bool(after)
     return Page(
         rows,
-        after=cursor_of(rows[-1], order) if has_next else "",
-        before=cursor_of(rows[0], order) if has_previous else "",
+        after=cursor_of(rows[-1], order) if rows and has_next else "",
+        before=cursor_of(rows[0], order) if rows and has_previous else "",
     )
 
 
@@ -72,7 +73,7 @@ def cursor_of(row: Model, order: Order) -> str:
     if value is None:
         text = "null"
     elif hasattr(value, "isoformat"):
-        text = value.astimezone(timezone.UTC).isoformat().replace("+00:00", "Z")
+        text = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     else:
         text = str(value)
     return f"{text}~{row.pk}"

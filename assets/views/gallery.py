@@ -68,7 +68,7 @@ def count(request: HttpRequest) -> HttpResponse:
         "total": Count(filterset.qs.count()),
         "errors": list(explain(filterset)),
         "chips": list(chips(filterset)),
-        "back_url": f"{reverse('gallery')}?{filterset.query()}",
+        "first_url": f"{reverse('gallery')}?{filterset.query()}",
     }
     return render(request, "assets/count.html", context)
 

@@ -95,7 +95,8 @@ def _file(request: HttpRequest, item: _Item) -> HttpResponseBase:
     content_type = known.mime if known else "application/octet-stream"
     response = ranged_response(request, file, content_type=content_type, modified_at=modified_at)
     response["Content-Disposition"] = _disposition(request, item, known)
-    return _sealed(response, FILE_MAX_AGE)
+    # A sandbox is of no origin at all, and Chromium's own player then may not load its video.
+    return _sealed(response, FILE_MAX_AGE, same_origin=known is not None and known.asset_type == "video")
 
 
 def _disposition(request: HttpRequest, item: _Item, known: Format | None) -> str:
@@ -104,9 +105,9 @@ def _disposition(request: HttpRequest, item: _Item, known: Format | None) -> str
     return content_disposition_header(as_attachment, name) or "attachment"
 
 
-def _sealed(response: Response, max_age: int) -> Response:
+def _sealed(response: Response, max_age: int, *, same_origin: bool = False) -> Response:
     response["Cache-Control"] = f"private, max-age={max_age}"
-    response["Content-Security-Policy"] = _SEALED
+    response["Content-Security-Policy"] = f"{_SEALED} allow-same-origin" if same_origin else _SEALED
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
