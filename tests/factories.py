@@ -14,7 +14,9 @@ def make_user(name=None):
 
 
 def make_job(user=None, **values):
-    return Job.objects.create(**({"id": uuid4(), "user": user or make_user(), "job_type": "txt2img"} | values))
+    return Job.objects.create(
+        **({"id": uuid4(), "user": user or make_user(), "job_type": "txt2img"} | values)
+    )
 
 
 def make_asset(user=None, job=None, *, ago=None, expires_in=None, **values):
@@ -44,7 +46,8 @@ def make_assets(number, user=None, job=None, *, ago=None, expires_in=None, **val
         "expires_at": expires_at,
     }
     return WorkspaceAsset.objects.bulk_create(
-        WorkspaceAsset(id=uuid4(), asset_index=first + index, **(defaults | values)) for index in range(number)
+        WorkspaceAsset(**({"id": uuid4(), "asset_index": first + index} | defaults | values))
+        for index in range(number)
     )
 
 

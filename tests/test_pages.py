@@ -1,0 +1,361 @@
+"""What the pages show: the gallery, one asset, a job, a user, the common queries."""
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from assets.models import Job, Profile, WorkspaceAsset
+from tests.factories import GONE, make_asset, make_assets, make_job, make_user, unenforce_keys
+
+pytestmark = pytest.mark.django_db
+
+
+def detail_of(asset, query=""):
+    return reverse("detail", args=[asset.id]) + query
+
+
+# --- Gallery -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_gallery_pages_through_everything_once(fetch, view):
+    made = [make_asset(ago=timedelta(minutes=minute)) for minute in range(130)]
+    seen, url = [], f"/assets/?view={view}"
+    while url:
+        shown = fetch(url)
+        assert shown.total == 130
+        seen += shown.ids
+        following = shown.link("next")
+        url = f"/assets/{following}" if following else None
+    assert seen == [str(asset.id) for asset in made]
+    assert fetch(f"/assets/{shown.link('prev')}").ids == seen[60:120]
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_gallery_shows_what_a_card_is_about(fetch, view):
+    user = make_user("ada")
+    asset = make_asset(
+        user,
+        asset_type="video",
+        duration_seconds="4.2",
+        model_used="fal-ai/wan-i2v",
+        original_prompt="a lighthouse in fog",
+        expires_in=timedelta(hours=3, minutes=5),
+    )
+    shown = fetch("/assets/", view=view)
+    assert shown.ids == [str(asset.id)]
+    for text in ("0:04", "fal-ai/wan-i2v", "a lighthouse in fog", "ada", "in 3 h"):
+        assert text in shown.text
+    assert f'href="/assets/{asset.id}/?view={view}"' in shown.html
+    assert f'src="/media/assets/{asset.id}/preview"' in shown.html
+
+
+def test_facets_count_what_choosing_them_would_leave(fetch):
+    make_assets(3, model_used="flux")
+    make_assets(2, model_used="flux", asset_type="video")
+    make_assets(4, model_used="sdxl", asset_type="video")
+    facets = fetch("/assets/", type="video").response.context["facets"]
+    assert {option.label: option.count.number for option in facets.types} == {"image": 3, "video": 6}
+    assert {option.label: option.count.number for option in facets.models} == {"flux": 2, "sdxl": 4}
+    assert [option.label for option in facets.types if option.is_chosen] == ["video"]
+
+
+def test_total_is_capped_and_counted_exactly_on_request(fetch, monkeypatch):
+    monkeypatch.setattr("assets.views.gallery.TOTAL_CAP", 5)
+    make_assets(7)
+    shown = fetch("/assets/", type="image")
+    assert "5+ assets" in shown.text
+    assert 'data-total="5" data-capped' in shown.html
+    assert fetch("/assets/count/?type=image").total == 7
+
+
+def test_an_empty_workspace_says_so(fetch):
+    assert "no assets yet" in fetch("/assets/").text
+
+
+def test_rows_without_times_come_last_and_are_shown(fetch):
+    undated, dated = make_asset(created_at=None, expires_at=None), make_asset()
+    for sort in ("-created_at", "created_at", "expires_at"):
+        assert fetch("/assets/", sort=sort).ids == [str(dated.id), str(undated.id)]
+    assert "never expires" in fetch("/assets/").text
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_assets_whose_user_and_job_are_gone_are_listed(fetch, view):
+    unenforce_keys()
+    asset = make_asset()
+    WorkspaceAsset.objects.filter(id=asset.id).update(user_id=GONE, job_id=GONE)
+    assert fetch("/assets/", view=view).ids == [str(asset.id)]
+    for url in (detail_of(asset), f"/jobs/{GONE}/", f"/users/{GONE}/"):
+        assert fetch(url).status == 200
+    assert "its row is gone" in fetch(detail_of(asset)).text
+
+
+# --- One asset ---------------------------------------------------------------------
+
+SETTINGS = [
+    {"steps": 30, "conditioning_settings": {"start_frame_num": 4}, "tags": ["a", 1, None, True]},
+    {"<b>key</b>": "<script>alert(1)</script>"},
+    {},
+    None,
+    [1, {"a": 2}],
+    "text",
+    7.5,
+    False,
+    {"deep": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": 1}}}}}}}}}}},
+    {"many": list(range(2000)), "long": "x" * 5000},
+]
+
+
+@pytest.mark.parametrize("shape", SETTINGS, ids=range(len(SETTINGS)))
+def test_settings_of_every_shape_are_shown(fetch, client, shape):
+    asset = make_asset(generation_settings=shape)
+    shown = fetch(detail_of(asset))
+    assert shown.status == 200
+    assert "<script>alert" not in shown.html
+    assert "<b>key</b>" not in shown.html
+    assert json.loads(client.get(reverse("settings_json", args=[asset.id])).content) == shape
+
+
+def test_settings_are_a_tree(fetch):
+    shown = fetch(detail_of(make_asset(generation_settings=SETTINGS[0])))
+    rows = [(row.depth, row.key, row.kind, row.text) for row in shown.response.context["settings_tree"].rows]
+    assert rows == [
+        (0, "tags", "list", "4 items"),
+        (1, "0", "text", "a"),
+        (1, "1", "number", "1"),
+        (1, "2", "null", "null"),
+        (1, "3", "boolean", "true"),
+        (0, "steps", "number", "30"),
+        (0, "conditioning_settings", "object", "1 key"),
+        (1, "start_frame_num", "number", "4"),
+    ]
+
+
+def test_all_18_columns_are_shown_and_can_be_copied(fetch):
+    asset = make_asset(width=640, height=480, duration_seconds="1.5", thumbnail_path="a.thumb.webp")
+    shown = fetch(detail_of(asset))
+    columns = shown.response.context["columns"]
+    assert [column.name for column in columns] == [field.column for field in WorkspaceAsset._meta.fields]
+    assert len(columns) == 18
+    for column in columns:
+        assert f"<code>{column.name}</code>" in shown.html
+        assert f'aria-label="Copy {column.name}"' in shown.html
+
+
+def test_siblings_are_in_order_of_index(fetch):
+    job = make_job()
+    made = [make_asset(job.user, job, asset_index=index) for index in (2, 0, 1)]
+    shown = fetch(detail_of(made[0]))
+    assert [card.index for card in shown.response.context["siblings"]] == [0, 1, 2]
+
+
+def test_previous_and_next_stay_within_the_filter(fetch):
+    flux = [make_asset(model_used="flux", ago=timedelta(minutes=minute)) for minute in (1, 3, 5)]
+    make_asset(model_used="sdxl", ago=timedelta(minutes=2))
+    query = "?model=flux"
+    shown = fetch(detail_of(flux[1], query))
+    assert shown.link("prev") == detail_of(flux[0], query)
+    assert shown.link("next") == detail_of(flux[2], query)
+    assert fetch(detail_of(flux[0], query)).link("prev") is None
+    assert fetch(detail_of(flux[2], query)).link("next") is None
+
+
+def test_a_filter_that_is_not_understood_leaves_the_asset_without_neighbours(fetch):
+    first, second = make_asset(), make_asset()
+    for asset in (first, second):
+        shown = fetch(detail_of(asset, "?seed=abc"))
+        assert shown.status == 200
+        assert shown.link("prev") is shown.link("next") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("nowhere/0.png", "The file is missing from the store."),
+        ("", "The path is empty."),
+        ("../../etc/passwd", "The path leaves the store."),
+        ("https://elsewhere.example/x.png", "The address is not in this store."),
+    ],
+)
+def test_a_file_that_cannot_be_had_is_a_fault_of_the_asset(fetch, path, fault):
+    assert fault in fetch(detail_of(make_asset(temp_storage_path=path))).text
+
+
+# --- A job, a user, the common queries -----------------------------------------------
+
+
+def test_a_job_shows_its_assets_by_index(fetch):
+    job = make_job(original_prompt="a quiet harbour")
+    made = [make_asset(job.user, job, asset_index=index) for index in (1, 2, 0)]
+    shown = fetch(reverse("job", args=[job.id]))
+    assert shown.ids == [str(made[index].id) for index in (2, 0, 1)]
+    assert "a quiet harbour" in shown.text
+
+
+def test_a_job_of_many_assets_has_pages(fetch):
+    job = make_job()
+    make_assets(70, job.user, job)
+    shown = fetch(reverse("job", args=[job.id]))
+    assert len(shown.ids) == 60
+    assert len(fetch(reverse("job", args=[job.id]) + shown.link("next")).ids) == 10
+
+
+def test_a_job_without_assets_says_so(fetch):
+    assert "it has made none" in fetch(reverse("job", args=[make_job().id])).text
+
+
+def test_a_user_has_totals_by_type(fetch):
+    user = make_user("ada")
+    make_assets(2, user, file_size_bytes=1_500_000)
+    make_assets(1, user, file_size_bytes=9_000_000, asset_type="video")
+    make_assets(5)
+    shown = fetch(reverse("user", args=[user.id]))
+    totals = [(total.type, total.count, total.bytes) for total in shown.response.context["totals"]]
+    assert totals == [("image", 2, 3_000_000), ("video", 1, 9_000_000)]
+    assert "12.0 MB" in shown.text
+
+
+def test_the_five_queries_lead_to_pages_that_answer_them(fetch):
+    user = make_user("ada")
+    asset = make_asset(user, expires_in=timedelta(hours=5))
+    shown = fetch(reverse("queries"))
+    for url in (
+        "/assets/?expires=24h&amp;sort=expires_at",
+        f"/assets/?user={user.id}",
+        f"/users/{user.id}/",
+        f"/jobs/{asset.job_id}/",
+        "/assets/?type=image&amp;model=sdxl",
+    ):
+        assert f'href="{url}"' in shown.html
+        assert str(asset.id) in fetch(url.replace("&amp;", "&")).html
+
+
+# --- Suggestions -----------------------------------------------------------------------
+
+
+def suggested(fetch, name, **params):
+    found = json.loads(fetch(reverse(name), **params).html)["suggestions"]
+    return [suggestion["value"] for suggestion in found]
+
+
+def test_users_are_suggested_by_the_beginning_of_their_name(fetch):
+    for name in ("Ada", "adam", "bertha", "100%"):
+        make_user(name)
+    assert suggested(fetch, "suggest_users", q="ad") == ["Ada", "adam"]
+    assert suggested(fetch, "suggest_users", q="%") == []
+    assert suggested(fetch, "suggest_users", q="100%") == ["100%"]
+
+
+def test_owners_of_the_newest_assets_are_suggested_first(fetch):
+    make_user("idle")
+    make_asset(make_user("busy"))
+    assert suggested(fetch, "suggest_users") == ["busy"]
+
+
+def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
+    ada, bob = make_user("ada"), make_user("bob")
+    fox, harbour = make_job(ada, original_prompt="a fox"), make_job(bob, original_prompt="a harbour")
+    make_asset(ada, fox)
+    make_asset(bob, harbour)
+    assert suggested(fetch, "suggest_jobs", q=str(fox.id)[:9]) == [str(fox.id)]
+    assert suggested(fetch, "suggest_jobs", q=str(fox.id)) == [str(fox.id)]
+    assert suggested(fetch, "suggest_jobs", q="harbour") == [str(harbour.id)]
+    assert suggested(fetch, "suggest_jobs", user="ada") == [str(fox.id)]
+    assert suggested(fetch, "suggest_jobs", user="nobody") == []
+
+
+# --- Queries per page -------------------------------------------------------------------
+
+# Four of them are the session, the user and the permissions; one looks for rows without a time
+# where those with one do not fill the page; one, at most once a minute, the types and models that exist.
+QUERIES = {
+    "/assets/": 9,
+    "/assets/?view=table": 9,
+    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 10,
+    "/assets/count/": 5,
+    "/assets/{asset}/": 12,
+    "/assets/{asset}/?model=sdxl": 12,
+    "/jobs/{job}/": 8,
+    "/users/{user}/": 10,
+    "/queries/": 6,
+    "/suggest/users/?q=u": 5,
+    "/suggest/jobs/?q=a": 5,
+    "/admin/assets/workspaceasset/": 7,
+}
+
+
+@pytest.mark.parametrize(("url", "number"), QUERIES.items())
+def test_queries_do_not_grow_with_rows(client, staff, url, number):
+    client.force_login(staff)
+    first = make_asset()
+
+    def fetched():
+        from django.core.cache import cache
+
+        cache.clear()
+        with CaptureQueriesContext(connection) as queries:
+            keys = {"asset": first.id, "job": first.job_id, "user": first.user_id}
+            assert client.get(url.format(**keys)).status_code == 200
+        return len(queries)
+
+    assert fetched() == number, "with one row"
+    for _ in range(15):
+        make_assets(4, ago=timedelta(minutes=1))
+    make_assets(
+        20, Profile.objects.get(id=first.user_id), Job.objects.get(id=first.job_id), ago=timedelta(hours=1)
+    )
+    assert fetched() <= number, "with many rows"
+
+
+def test_a_query_that_takes_too_long_is_advice_not_an_error(client, staff, monkeypatch):
+    from django.db import OperationalError
+    from psycopg.errors import QueryCanceled
+
+    def slow(*args, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '10ms'")
+            cursor.execute("SELECT pg_sleep(2)")
+
+    client.force_login(staff)
+    monkeypatch.setattr("assets.views.gallery.count_facets", slow)
+    with pytest.raises(OperationalError) as error:
+        from django.db import transaction
+
+        with transaction.atomic():
+            slow()
+    assert isinstance(error.value.__cause__, QueryCanceled)
+    from django.db import transaction
+
+    sid = transaction.savepoint()
+    response = client.get("/assets/")
+    transaction.savepoint_rollback(sid)
+    assert response.status_code == 503
+    assert b"add a user, a type, a model or a date" in response.content
+
+
+def test_a_time_of_day_in_the_url_is_not_lost_by_a_date_picker(fetch):
+    assert 'type="date" name="created_after"' in fetch("/assets/", created_after="2026-11-20").html
+    assert 'type="text" name="created_after"' in fetch("/assets/", created_after="2026-11-20T10:00").html
+
+
+def test_expiry_words_warn_by_level():
+    from assets.humanize import expiry
+
+    now = timezone.now()
+    levels = {
+        None: "never", timedelta(days=4): "calm", timedelta(days=2): "soon", timedelta(hours=5): "urgent",
+        timedelta(seconds=-1): "expired",
+    }  # fmt: skip
+    for left, level in levels.items():
+        assert expiry(None if left is None else now + left, now).level == level
+
+
+def test_an_unknown_asset_id_leads_nowhere(fetch):
+    assert fetch(f"/assets/{uuid4()}/").status == 404
