@@ -31,13 +31,14 @@ def noise(suffix, width=640, height=480, seed=0):
     return picture(suffix, image=bands[0].bandjoin(bands[1:]).cast("uchar").copy(interpretation="srgb"))
 
 
-def video(container="mp4", codec="libx264", images=None, rate=8, aspect=None):
+def video(container="mp4", codec="libx264", images=None, rate=8, aspect=None, key_frames=12):
     """The bytes of a video of these images; without any, of two seconds of red and blue halves."""
     images = images or [halves(320, 240)] * (2 * rate)
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = images[0].width, images[0].height, "yuv420p"
+        stream.codec_context.gop_size = key_frames  # at most so many frames from one to the next
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         for image in images:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
-from django.db import connection
-from django.http import HttpResponse
+from django.core.signals import request_finished
+from django.db import close_old_connections, connection
+from django.http.response import HttpResponseBase
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -27,6 +28,16 @@ from tests.samples import BLUE, RED, colour_at, is_like, picture, plain, video
 
 MODIFIED = 1_700_000_000.5
 CONTENT = picture(".png")
+
+
+def body(response: HttpResponseBase) -> bytes:
+    """All that is sent. Closes the response, but not the connection that the test still needs."""
+    content = response.getvalue() if response.streaming else response.content
+    request_finished.disconnect(close_old_connections)
+    response.close()
+    request_finished.connect(close_old_connections)
+    return content
+
 
 # --- Ranges ------------------------------------------------------------------
 
@@ -85,18 +96,17 @@ def test_a_part_is_what_a_slice_would_be(content, first, last):
     request = RequestFactory().get("/", headers={"Range": header})
     file = io.BytesIO(content)
     response = ranged_response(request, file, content_type="image/png", modified_at=datetime.now(UTC))
-    body = response.getvalue() if response.streaming else response.content
-    response.close()
+    sent = body(response)
     if (first is None and last is None) or (first is not None and last is not None and last < first):
-        assert (response.status_code, body) == (200, content)
+        assert (response.status_code, sent) == (200, content)
     elif (last == 0 and first is None) or (first is not None and first >= len(content)):
-        assert (response.status_code, body) == (416, b"")
+        assert (response.status_code, sent) == (416, b"")
         assert response["Content-Range"] == f"bytes */{len(content)}"
     else:
         part = content[-last:] if first is None else content[first : None if last is None else last + 1]
-        assert (response.status_code, body) == (206, part)
+        assert (response.status_code, sent) == (206, part)
         assert response["Content-Length"] == str(len(part))
-        start = content.__len__() - len(part) if first is None else first
+        start = len(content) - len(part) if first is None else first
         assert response["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(content)}"
     assert file.closed
 
@@ -108,7 +118,7 @@ def test_a_part_is_what_a_slice_would_be(content, first, last):
 def test_the_file_is_closed_whatever_the_answer(method, headers):
     file = io.BytesIO(b"0123456789")
     request = getattr(RequestFactory(), method)("/", headers=headers)
-    ranged_response(request, file, content_type="image/png", modified_at=datetime.now(UTC)).close()
+    body(ranged_response(request, file, content_type="image/png", modified_at=datetime.now(UTC)))
     assert file.closed
 
 
@@ -121,7 +131,7 @@ def test_a_large_file_is_sent_in_blocks():
     blocks = list(response)
     assert [len(block) for block in blocks] == [262_144, 262_144, 75_710]
     assert b"".join(blocks) == content[1:-1]
-    response.close()
+    body(response)
 
 
 # --- Assets and people -------------------------------------------------------
@@ -166,12 +176,6 @@ def viewer(client, db, store):
     """A browser of someone who may see both kinds of assets."""
     client.force_login(person("view_workspaceasset", "view_libraryasset"))
     return client
-
-
-def body(response: HttpResponse) -> bytes:
-    content = response.getvalue() if response.streaming else response.content
-    response.close()
-    return content
 
 
 def address(name: str, asset: WorkspaceAsset | LibraryAsset) -> str:
@@ -280,7 +284,7 @@ def test_the_bytes_say_what_a_file_is(viewer, store, content, mime, extension):
     response = viewer.get(address("asset_file", asset))
     assert response["Content-Type"] == mime
     assert response["Content-Disposition"] == f'inline; filename="{asset.pk}.{extension}"'
-    response.close()
+    body(response)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +313,7 @@ def test_a_download_has_a_name_with_the_real_extension(viewer, store):
     response = viewer.get(address("asset_file", asset), {"download": "1"})
     assert response["Content-Disposition"] == f'attachment; filename="{asset.pk}.webp"'
     assert response["Content-Type"] == "image/webp"
-    response.close()
+    body(response)
 
 
 @pytest.mark.parametrize("content", [CONTENT, b"<script>alert(1)</script>"], ids=["known", "unknown"])
@@ -323,7 +327,15 @@ def test_media_can_do_nothing_in_a_browser(viewer, store, view, content):
     assert not any("script" in directive or "unsafe" in directive for directive in policy)
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Cache-Control"].startswith("private, ")
-    response.close()
+    body(response)
+
+
+def test_a_video_opened_on_its_own_may_load_itself_and_run_nothing(viewer, store):
+    put(store, "workspace/user/0.mp4", video())
+    response = viewer.get(address("asset_file", workspace_asset("user/0.mp4")))
+    policy = [directive.strip() for directive in response["Content-Security-Policy"].split(";")]
+    assert {"default-src 'none'", "media-src 'self'", "sandbox allow-same-origin"} <= set(policy)
+    body(response)
 
 
 def test_one_range_is_sent_as_a_part(viewer, store):
@@ -365,7 +377,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(viewer, store):
     file = put(store, "workspace/user/0.png", CONTENT)
     url = address("asset_file", workspace_asset())
     first = viewer.get(url)
-    first.close()
+    body(first)
     conditions = [
         {"If-None-Match": first["ETag"]},
         {"If-None-Match": f'"other", W/{first["ETag"]}'},
@@ -396,7 +408,7 @@ def test_a_part_is_only_sent_of_the_file_that_is_meant(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     url = address("asset_file", workspace_asset())
     first = viewer.get(url)
-    first.close()
+    body(first)
     part = {"Range": "bytes=0-1"}
     for same in (first["ETag"], first["Last-Modified"]):
         assert body(viewer.get(url, headers=part | {"If-Range": same})) == CONTENT[:2]
@@ -454,14 +466,12 @@ def test_a_preview_is_a_small_webp_that_is_kept(viewer, store, kind, folder, cre
 
 
 def test_the_two_kinds_do_not_share_previews(viewer, store):
-    same = uuid.uuid4()
     put(store, "workspace/user/0.png", picture(".png", image=plain(60, 40, RED)))
     put(store, "library/user/0.png", picture(".png", image=plain(60, 40, BLUE)))
-    for name, asset, colour in (
-        ("asset_preview", workspace_asset(id=same), RED),
-        ("library_preview", library_asset(id=same), BLUE),
-    ):
-        assert is_like(colour_at(viewer.get(address(name, asset)).content, 0.5, 0.5), colour)
+    asset = workspace_asset()
+    saved = library_asset(id=asset.id)
+    assert is_like(colour_at(viewer.get(address("asset_preview", asset)).content, 0.5, 0.5), RED)
+    assert is_like(colour_at(viewer.get(address("library_preview", saved)).content, 0.5, 0.5), BLUE)
 
 
 def test_a_preview_that_has_not_changed_is_not_sent_again(viewer, store):

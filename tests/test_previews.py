@@ -217,6 +217,14 @@ def test_a_video_cut_short_shows_what_is_left_of_it():
     assert result.facts.duration_seconds == 5
 
 
+def test_a_video_damaged_at_one_second_shows_its_beginning():
+    images = [halves(160, 120), *(noise_frame(number) for number in range(39))]
+    whole = video("mov", "mpeg4", images=images, key_frames=4)
+    start, end = whole.index(b"mdat") + len(whole) // 20, whole.index(b"moov")
+    damaged = whole[:start] + bytes(end - start) + whole[end:]
+    assert is_like(colour_at(made(damaged).content, 0.2, 0.5), RED)
+
+
 # --- Broken and hostile files ------------------------------------------------
 
 

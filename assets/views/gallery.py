@@ -47,7 +47,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
-        "is_past_the_end": not page.rows and bool(request.GET.get("after") or request.GET.get("before")),
+        "is_paged": bool(request.GET.get("after") or request.GET.get("before")),
         "total": facets.total,
         "count_url": f"{reverse('count')}?{filterset.query()}",
         "facets": facets,
@@ -69,6 +69,7 @@ def count(request: HttpRequest) -> HttpResponse:
         "total": Count(filterset.qs.count()),
         "errors": list(explain(filterset)),
         "chips": list(chips(filterset)),
+        "is_paged": False,
         "first_url": f"{reverse('gallery')}?{filterset.query()}",
     }
     return render(request, "assets/count.html", context)

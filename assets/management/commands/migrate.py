@@ -15,9 +15,13 @@ class Command(migrate.Command):
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
+        database = options["database"]
+        if not options["skip_checks"]:
+            # Django's would come later, when the schema is made: a refusal leaves nothing behind.
+            self.check(databases=[database])
         if settings.DASHBOARD_SCHEMA != "public":
-            prepare_schema(connections[options["database"]], settings.DASHBOARD_SCHEMA)
-        super().handle(*args, **options)
+            prepare_schema(connections[database], settings.DASHBOARD_SCHEMA)
+        super().handle(*args, **options | {"skip_checks": True})
 
 
 def prepare_schema(connection: BaseDatabaseWrapper, schema: str) -> None:

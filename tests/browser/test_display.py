@@ -1,0 +1,70 @@
+"""Theme, blur and copying."""
+
+import re
+
+from playwright.sync_api import expect
+
+BLURRED = re.compile(r"blur\(")
+
+
+def menu(page, button):
+    page.locator("#person-menu summary").click()
+    page.locator("#person-menu").get_by_role("button", name=button, exact=True).click()
+
+
+def test_the_theme_is_kept_over_a_reload(visit, workspace):
+    page = visit()
+    body = page.locator("body")
+    light = body.evaluate("body => getComputedStyle(body).backgroundColor")
+    menu(page, "Dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(body).not_to_have_css("background-color", light)
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(body).not_to_have_css("background-color", light)
+    expect(page.locator('button[value="dark"]')).to_have_attribute("aria-pressed", "true")
+    menu(page, "System")
+    expect(body).to_have_css("background-color", light)
+    page.emulate_media(color_scheme="dark")
+    expect(body).not_to_have_css("background-color", light)
+
+
+def test_nsfw_previews_are_blurred_until_the_switch_says_otherwise(visit, workspace):
+    page = visit()
+    nsfw = page.locator(f'[data-asset-id="{workspace.nsfw.id}"] img')
+    other = page.locator(f'[data-asset-id="{workspace.png.id}"] img')
+    expect(nsfw).to_have_css("filter", BLURRED)
+    expect(other).not_to_have_css("filter", BLURRED)
+    nsfw.hover()
+    expect(nsfw).to_have_css("filter", BLURRED)
+    menu(page, "All")
+    expect(other).to_have_css("filter", BLURRED)
+    page.reload()
+    expect(other).to_have_css("filter", BLURRED)
+    menu(page, "None")
+    expect(nsfw).to_have_css("filter", "none")
+    expect(other).to_have_css("filter", "none")
+
+
+def test_an_nsfw_asset_is_blurred_on_its_own_page_too(visit, workspace):
+    page = visit(f"/assets/{workspace.nsfw.id}/")
+    expect(page.locator(".stage img")).to_have_css("filter", BLURRED)
+    expect(page.locator(f'[data-sibling="{workspace.nsfw.id}"] img')).to_have_css("filter", BLURRED)
+    expect(page.locator(f'[data-sibling="{workspace.png.id}"] img')).not_to_have_css("filter", BLURRED)
+
+
+def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):
+    page = visit(f"/assets/{workspace.nsfw.id}/")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copied = page.locator("[data-copied]")
+    page.get_by_role("button", name="Copy id", exact=True).click()
+    expect(copied).to_have_count(1)
+    assert page.evaluate("navigator.clipboard.readText()") == str(workspace.nsfw.id)
+    page.get_by_role("button", name="Copy prompt", exact=True).click()
+    expect(page.get_by_role("button", name="Copy prompt", exact=True)).to_have_attribute("data-copied", "")
+    assert page.evaluate("navigator.clipboard.readText()") == "a red fox in the snow"
+    page.get_by_text("As JSON").click()
+    page.get_by_role("button", name="Copy JSON").click()
+    expect(page.get_by_role("button", name="Copy JSON")).to_have_attribute("data-copied", "")
+    assert '"steps": 20' in page.evaluate("navigator.clipboard.readText()")
+    expect(copied).to_have_count(0)  # the mark goes after a moment

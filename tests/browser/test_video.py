@@ -1,0 +1,50 @@
+"""Videos: played in their card while the pointer rests there, and sought on their page."""
+
+from playwright.sync_api import expect
+
+
+def test_a_video_plays_in_its_card_while_the_pointer_rests_on_it(visit, workspace):
+    page = visit()
+    card = page.locator(f'[data-asset-id="{workspace.mp4.id}"]')
+    card.hover()
+    playing = card.locator("video")
+    expect(playing).to_be_visible()
+    expect(playing).to_have_js_property("paused", False)
+    expect(playing).to_have_js_property("muted", True)
+    page.mouse.move(0, 0)
+    expect(playing).to_have_count(0)
+    expect(card.locator("img")).to_be_visible()
+
+
+def test_a_video_plays_in_its_card_for_the_keyboard_too(visit, workspace):
+    page = visit()
+    card = page.locator(f'[data-asset-id="{workspace.mp4.id}"]')
+    card.locator(".card-link").focus()
+    expect(card.locator("video")).to_have_js_property("paused", False)
+    page.get_by_role("searchbox").focus()
+    expect(card.locator("video")).to_have_count(0)
+
+
+def test_a_pointer_that_only_passes_starts_no_video(visit, workspace):
+    page = visit()
+    cards = page.locator(".card")
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.locator(f'[data-asset-id="{workspace.mp4.id}"]').hover()
+    cards.filter(has_not=page.locator(".badge")).first.hover()
+    page.wait_for_function("start => performance.now() > start + 600", arg=page.evaluate("performance.now()"))
+    assert not [url for url in requests if url.endswith("/file")]
+
+
+def test_a_video_is_sought_by_a_part_of_its_file(visit, workspace):
+    page = visit("about:blank")
+    answers = []
+    page.on("response", lambda response: answers.append((response.url, response.status)))
+    page.goto(f"/assets/{workspace.mp4.id}/")
+    player = page.locator(".stage video")
+    player.evaluate("video => video.readyState || new Promise(done => video.onloadedmetadata = done)")
+    assert round(player.evaluate("video => video.duration")) == 3
+    player.evaluate("video => new Promise(done => { video.onseeked = done; video.currentTime = 2 })")
+    assert player.evaluate("video => video.currentTime") == 2
+    expect(player).to_have_js_property("error", None)
+    assert (f"{page.url.split('/assets')[0]}/media/assets/{workspace.mp4.id}/file", 206) in answers
