@@ -1,7 +1,7 @@
 """Fetches addresses as a person of the group Staff, through the pages that follow where that is asked for.
 
-Reads {address: follow?} as JSON and writes what was answered as JSON. A program of its own (`python -m tests.fetch_pages`),
-for settings other than those of the tests.
+Reads {address: follow?} as JSON and writes what was answered as JSON. A program of its own
+(`python -m tests.fetch_pages`), for settings other than those of the tests.
 """
 
 import json

@@ -1,7 +1,9 @@
 """Reads the environment, and stops the start with a sentence when a value is wrong."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -70,12 +72,16 @@ def folder(name: str, default: Path) -> Path:
     return path
 
 
-def kept_secret(path: Path) -> str:
-    """The secret in a file, made on first use; readable by its owner alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+def kept_secret(path: Path, length: int = 48) -> str:
+    """The secret in a file, made on first use of so many random bytes; readable by its owner alone."""
+    if not path.exists():
+        # Whole or not at all: another process that starts meanwhile must not read half of it.
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(length))
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            Path(draft).unlink()
     return path.read_text().strip()

@@ -39,7 +39,9 @@ def draw(motif: Motif, frames: int) -> Iterator[Image]:
     strip = Canvas(*_sketch_size(motif, factor), frames, Random(motif.seed))  # noqa: S311
     sketch = colours(motif, strip)
     for frame in range(frames):
-        part = sketch.crop(frame * strip.width + _SEAM, _SEAM, strip.width - 2 * _SEAM, strip.height - 2 * _SEAM)
+        part = sketch.crop(
+            frame * strip.width + _SEAM, _SEAM, strip.width - 2 * _SEAM, strip.height - 2 * _SEAM
+        )
         yield enlarged(part, factor).crop(0, 0, motif.width, motif.height)
 
 

@@ -69,7 +69,9 @@ class Canvas:
         numbers = array("f", (self.rng.uniform(low, high) for _ in range(self.frames)))
         if self.frames == 1:
             return numbers[0]
-        return Image.new_from_memory(numbers.tobytes(), self.frames, 1, 1, "float").zoom(self.width, self.height)
+        return Image.new_from_memory(numbers.tobytes(), self.frames, 1, 1, "float").zoom(
+            self.width, self.height
+        )
 
     def along(self, angle: float) -> Image:
         """The distance from the middle in one direction."""
@@ -99,7 +101,9 @@ class Canvas:
 
     def warp(self, size: float, strength: float) -> Image:
         """A displacement of two bands."""
-        return kept(self._window("pair", size, self.length, self.height).linear([2 * strength] * 2, [-strength] * 2))
+        return kept(
+            self._window("pair", size, self.length, self.height).linear([2 * strength] * 2, [-strength] * 2)
+        )
 
     def profile(self, kind: str, size: float) -> Image:
         """A line of noise from left to right, repeated over the whole height."""

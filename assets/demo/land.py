@@ -45,7 +45,9 @@ def tide(canvas: Canvas) -> Sheet:
     chop = kept(wave(swell * 1.5 + 0.35 / (depth + 0.06), 3))
     path = glow((canvas.x - sun[0]) / (0.16 + depth * 0.5), 1.0)
     tone = 0.44 - depth * 0.36 + chop * 0.14 + path * (0.18 + 0.5 * smooth(0.45, 0.95, chop))
-    return Sheet(above(kept(sky(canvas, horizon, sun)), smooth(0, canvas.unit * 1.5, canvas.y - horizon), tone), 1)
+    return Sheet(
+        above(kept(sky(canvas, horizon, sun)), smooth(0, canvas.unit * 1.5, canvas.y - horizon), tone), 1
+    )
 
 
 def peaks(canvas: Canvas) -> Sheet:
@@ -54,7 +56,9 @@ def peaks(canvas: Canvas) -> Sheet:
     rock = canvas.bent("ridges", 0.7, canvas.warp(0.6, 0.12))
     face = kept(smooth(-1.6, 1.6, slope(rock, 0) / canvas.unit))
     for near in (0.25, 1.0):
-        crest = canvas.profile("clouds", 1.5 - near * 0.5) * (near * 0.3 - 1) + (canvas.bottom * near * 0.7 - 0.1)
+        crest = canvas.profile("clouds", 1.5 - near * 0.5) * (near * 0.3 - 1) + (
+            canvas.bottom * near * 0.7 - 0.1
+        )
         below = kept(canvas.y - crest)
         snow = smooth(0.12, -0.12, below - rock * 0.45) * (1 - near * 0.35)
         stone = face * (0.06 + near * 0.08) + snow * (0.28 + face * 0.25) + (0.34 - near * 0.24)

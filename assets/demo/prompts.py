@@ -148,7 +148,15 @@ MOTIONS = (
 LONG = " ".join(
     f"Chapter {number}: the traveller walks on through {place}, and writes down every colour of it."
     for number, place in enumerate(
-        ("a market of lamps", "the salt gardens", "a library of glass", "the slow river", "an orchard at night") * 24, 1
+        (
+            "a market of lamps",
+            "the salt gardens",
+            "a library of glass",
+            "the slow river",
+            "an orchard at night",
+        )
+        * 24,
+        1,
     )
 )
 HOSTILE = (

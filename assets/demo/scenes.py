@@ -20,7 +20,9 @@ def painted(tone: Image, palette: str) -> Image:
 
 def over(base: Image, mask: Image, top: Image | Colour) -> Image:
     """One picture over another, where the mask is 1."""
-    return (mask * 255).cast("uchar").ifthenelse(top if isinstance(top, Image) else list(top), base, blend=True)
+    return (
+        (mask * 255).cast("uchar").ifthenelse(top if isinstance(top, Image) else list(top), base, blend=True)
+    )
 
 
 def lit(base: Image, light: Image, colour: Colour) -> Image:

@@ -107,7 +107,9 @@ def _made(orders: list[Order], root: Path, workshop: Path) -> Iterator[tuple[Ord
     try:
         # The longest first, so that no process is left with one at the end.
         queue = sorted(orders, key=_effort, reverse=True)
-        waiting: dict[Future[Sizes], Order] = {pool.submit(make, order, root, workshop): order for order in queue}
+        waiting: dict[Future[Sizes], Order] = {
+            pool.submit(make, order, root, workshop): order for order in queue
+        }
         for done in as_completed(waiting):
             yield waiting[done], done.result()
     finally:

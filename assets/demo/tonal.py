@@ -55,7 +55,9 @@ def mandala(canvas: Canvas) -> Sheet:
     radius = canvas.distance()
     angle = kept(canvas.y.math2(canvas.x, "atan2") * (folds / 360))
     bend = kept(wave((angle - angle.floor() - 0.5).abs(), 1))
-    petal = kept(wave(radius * 1.5 + bend * canvas.vary(0.4, 0.9) + canvas.vary(0, 0.8), 1.15, canvas.rng.random()))
+    petal = kept(
+        wave(radius * 1.5 + bend * canvas.vary(0.4, 0.9) + canvas.vary(0, 0.8), 1.15, canvas.rng.random())
+    )
     swing = canvas.vary(0.5, 1.6)
     lace = kept(wave(radius * canvas.rng.uniform(2, 4) - bend * swing, 1.4, canvas.rng.random()))
     ring = wave(radius, canvas.rng.choice([4, 6, 8]), canvas.rng.random())
@@ -116,7 +118,9 @@ def ripples(canvas: Canvas) -> Sheet:
         near = near + glow(away, 0.8) * 0.3
     surface, near = kept(surface), kept(near)
     shine = smooth(0.05, 0.45, slope(surface, LIGHT_FROM) / canvas.unit / turns)
-    return Sheet(surface * 0.66 + near * 0.45, 0.7 + near * 0.4 + shine * 0.55 - smooth(0.5, 0, surface) * 0.3)
+    return Sheet(
+        surface * 0.66 + near * 0.45, 0.7 + near * 0.4 + shine * 0.55 - smooth(0.5, 0, surface) * 0.3
+    )
 
 
 TONAL: dict[str, Composition] = {

@@ -40,7 +40,9 @@ def film(motif: Motif, take: Take, path: Path) -> Image:
     """Writes the clip and answers its first frame."""
     codec, options, container_options = _CODECS[take.format]
     # Bit-exact, so that two runs write the same bytes: containers like to add random identifiers.
-    with av.open(str(path), "w", format=take.format, options={"fflags": "+bitexact", **container_options}) as clip:
+    with av.open(
+        str(path), "w", format=take.format, options={"fflags": "+bitexact", **container_options}
+    ) as clip:
         stream = clip.add_stream(codec, rate=take.rate, options=options)
         stream.width, stream.height, stream.pix_fmt = motif.width, motif.height, "yuv420p"
         stream.codec_context.thread_count = 1

@@ -79,7 +79,9 @@ def provider(rng: Random, made: Made) -> Settings:
         "model_key": made.model,
         "provider": rng.choice(["fal", "replicate"]),
         "content_mode": "sfw",
-        "generation_mode": rng.choice(["txt2vid", "i2v", "extend"] if made.frames else ["txt2img", "img2img"]),
+        "generation_mode": rng.choice(
+            ["txt2vid", "i2v", "extend"] if made.frames else ["txt2img", "img2img"]
+        ),
         "seed": made.seed,
         "scene_id": f"scene-{rng.getrandbits(40):010x}",
         "scene_template_name": made.scene,

@@ -99,14 +99,20 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 // A page without the part that was asked for (the log-in, an error) is shown as a page.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target } = event.detail;
-  if (target.id !== "gallery" || (xhr.status === 200 && xhr.responseText.includes('id="gallery"'))) return;
+  const { xhr, target, pathInfo } = event.detail;
+  const moved = new URL(xhr.responseURL).pathname !== new URL(pathInfo.requestPath, location.href).pathname;
+  if (!moved && (target.id !== "gallery" || (xhr.status === 200 && xhr.responseText.includes('id="gallery"')))) return;
   event.preventDefault();
   window.location.assign(xhr.responseURL);
+});
+document.addEventListener("htmx:historyCacheMissLoad", (event) => {
+  if (!event.detail.xhr.responseText.includes('id="gallery"')) window.location.reload();
 });
 document.addEventListener("htmx:sendError", () => announce("The dashboard does not answer."));
 
 function attach() {
+  // On wide screens the rail is always shown: styles do that, but only its state tells everybody.
+  if (matchMedia("(min-width: 761px)").matches) document.getElementById("rail")?.setAttribute("open", "");
   attachSuggestions();
   attachSelection();
   countDown();
@@ -117,6 +123,3 @@ attach();
 attachHoverVideo();
 showPreferences();
 setInterval(countDown, 30_000);
-if (!CSS.supports("selector(::details-content)") && matchMedia("(min-width: 761px)").matches) {
-  document.getElementById("rail")?.setAttribute("open", "");
-}

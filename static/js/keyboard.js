@@ -1,7 +1,7 @@
 // One key for each thing that is done all day.
 import { clearSelection, toggleFocused } from "./selection.js";
 
-const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"], .brand' };
+const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"]' };
 
 export function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -16,7 +16,7 @@ function handle(event) {
   if (key === "?") return showHelp();
   if (key === "f") return openFilters();
   if (key === "x" || key === "X") return toggleFocused(key === "X");
-  if (LINKS[key]) return follow(LINKS[key]);
+  if (LINKS[key]) return follow(LINKS[key]) || (key === "g" && follow(".brand"));
   if (key === "ArrowLeft" || key === "ArrowRight") {
     if (!document.querySelector("[data-asset-id] .card-link:not(.strip *)")) return follow(LINKS[key === "ArrowLeft" ? "p" : "n"]);
   }

@@ -39,6 +39,7 @@ function show() {
   if (bar) {
     bar.hidden = selected.size === 0;
     bar.querySelector("[data-selected]").textContent = selected.size.toLocaleString("en");
+    bar.querySelector("[data-copy-selected]").dataset.copy = [...selected].join("\n");
   }
   try {
     sessionStorage.setItem(KEY, JSON.stringify([...selected]));
@@ -72,7 +73,6 @@ document.addEventListener("click", (event) => {
     for (const asset of assets()) select(asset, true);
     show();
   }
-  if (event.target.closest("[data-copy-selected]")) navigator.clipboard.writeText([...selected].join("\n"));
 });
 
 // A shift-click would otherwise select text from tick to tick.

@@ -1,4 +1,4 @@
-"""A real browser on a live server, and a workspace with files in it. What goes wrong unseen fails the test."""
+"""A real browser on a live server, and a workspace with files. What it complains of fails the test."""
 
 import os
 import shutil
@@ -188,4 +188,6 @@ def many(transactional_db):
     from tests.factories import make_assets
 
     make_assets(70)
-    return [str(pk) for pk in WorkspaceAsset.objects.order_by("-created_at", "-id").values_list("id", flat=True)]
+    return [
+        str(pk) for pk in WorkspaceAsset.objects.order_by("-created_at", "-id").values_list("id", flat=True)
+    ]

@@ -13,6 +13,7 @@ def plain(new_context, staff):
     page.get_by_label("Name").fill("staff")
     page.get_by_label("Password").fill("a good password")
     page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
     return page
 
 
@@ -20,7 +21,7 @@ def expect_total(page, number):
     expect(page.locator("[data-total]")).to_have_attribute("data-total", str(number))
 
 
-def test_searching_and_filtering_work_by_form(plain, workspace):
+def test_searching_and_filtering_work_by_form(workspace, plain):
     plain.goto("/assets/")
     plain.get_by_role("searchbox").fill("blue ship")
     plain.get_by_role("searchbox").press("Enter")
@@ -31,7 +32,7 @@ def test_searching_and_filtering_work_by_form(plain, workspace):
     expect(plain.get_by_role("alert")).to_have_count(0)
 
 
-def test_facets_chips_sort_and_view_work_by_link(plain, workspace):
+def test_facets_chips_sort_and_view_work_by_link(workspace, plain):
     plain.goto("/assets/")
     plain.get_by_role("region", name="Model").get_by_role("link", name="flux").click()
     expect_total(plain, 3)
@@ -44,7 +45,7 @@ def test_facets_chips_sort_and_view_work_by_link(plain, workspace):
     expect(plain.get_by_role("row")).to_have_count(7)
 
 
-def test_pages_and_details_work_by_link(plain, many):
+def test_pages_and_details_work_by_link(many, plain):
     plain.goto("/assets/")
     plain.get_by_role("link", name="Next").click()
     expect(plain.locator("[data-asset-id]")).to_have_count(10)
@@ -56,7 +57,7 @@ def test_pages_and_details_work_by_link(plain, many):
     expect_total(plain, 70)
 
 
-def test_queries_and_logging_out_work(plain, workspace):
+def test_queries_and_logging_out_work(workspace, plain):
     plain.locator("#queries-menu summary").click()
     plain.get_by_role("link", name="All common queries").click()
     expect(plain.get_by_role("heading", name="Common queries")).to_be_visible()

@@ -1,0 +1,88 @@
+"""Makes the files of the demo, then its rows, so that a row never waits for its file."""
+
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import connection, models, transaction
+
+from assets.demo.oddities import add_oddities
+from assets.demo.rows import Plan, plan
+from assets.demo.studio import Report, Sizes, produce
+from assets.models import Job, Profile, WorkspaceAsset
+
+
+class DemoRefused(Exception):  # noqa: N818 (nothing went wrong)
+    """The demo would touch what it did not make; the message is for people."""
+
+
+def build(now: datetime, report: Report, scale: float = 1) -> Plan:
+    """Makes or renews the demo, whose times lie around `now`. Raises DemoRefused."""
+    if settings.UPSTREAM_TABLES == "existing":
+        raise DemoRefused("The demo never writes to a product's own tables: unset UPSTREAM_TABLES.")
+    made = plan(now, scale)
+    add_oddities(made)
+    _refuse_foreign_assets(made)
+    root = Path(storages["workspace"].path(""))
+    root.mkdir(parents=True, exist_ok=True)
+    _fill_in_sizes(made, produce(made.orders, root, root.with_name("demo_files.jsonl"), report))
+    _write(made)
+    return made
+
+
+def _refuse_foreign_assets(made: Plan) -> None:
+    ours = [asset.id for asset in plan(made.now).assets]  # of the whole demo, whatever the scale
+    foreign = WorkspaceAsset.objects.exclude(id__in=ours)
+    if foreign.exists():
+        raise DemoRefused(
+            "This workspace holds assets that the demo did not make: give the demo an empty one."
+        )
+
+
+def _fill_in_sizes(made: Plan, sizes: Sizes) -> None:
+    for asset in made.assets:
+        if asset.file_size_bytes is None:
+            asset.file_size_bytes = sizes[made.keys[asset.id]]
+
+
+@transaction.atomic
+def _write(made: Plan) -> None:
+    _save(Profile, made.profiles)
+    _save(Job, made.jobs)
+    keys = _drop_foreign_keys()
+    WorkspaceAsset.objects.filter(id__in=[asset.id for asset in made.assets]).delete()
+    WorkspaceAsset.objects.bulk_create(made.assets, batch_size=500)
+    _restore_foreign_keys(keys)
+
+
+def _save(model: type[models.Model], rows: list[models.Model]) -> None:
+    """Inserts or renews: other tables may refer to these rows by now."""
+    names = [field.name for field in model._meta.concrete_fields if not field.primary_key]
+    model._default_manager.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=names)
+
+
+def _drop_foreign_keys() -> dict[str, str]:
+    """The definitions of those on workspace_assets, by name, which are then gone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would forbid altering the table
+        cursor.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE contype = 'f' AND conrelid = to_regclass('workspace_assets')"
+        )
+        keys = dict(cursor.fetchall())
+        for name in keys:
+            cursor.execute(f"ALTER TABLE workspace_assets DROP CONSTRAINT {connection.ops.quote_name(name)}")
+    return keys
+
+
+def _restore_foreign_keys(keys: dict[str, str]) -> None:
+    """Not valid for the rows that are there, of which some name a user or a job that is gone.
+
+    Product databases look like this; new rows are checked.
+    """
+    with connection.cursor() as cursor:
+        for name, definition in keys.items():
+            checked = definition.removesuffix(" NOT VALID")
+            name = connection.ops.quote_name(name)
+            cursor.execute(f"ALTER TABLE workspace_assets ADD CONSTRAINT {name} {checked} NOT VALID")

@@ -1,0 +1,256 @@
+"""The environment decides, and a wrong value stops the start with its sentence."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from workspace import environment as env
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = (
+    "ALLOWED_HOSTS DASHBOARD_SCHEMA DATABASE_URL DEBUG SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
+)
+A_KEY = "a key that someone chose for a test, and nobody uses elsewhere"
+
+
+def start(folder, *command, **variables):
+    """A start of the dashboard with these variables, and none of the tests' own but its database."""
+    left_out = {*SETTINGS.split(), "HOST", "PORT", "PURGE_GRACE_HOURS", "DEMO_PASSWORD"}
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"DATA_DIR": str(folder), "DATABASE_URL": os.environ["DATABASE_URL"]}
+    environment |= {"SECRET_KEY": A_KEY} | variables
+    return subprocess.run(
+        [sys.executable, *(command or ("manage.py", "check"))],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def show(folder, *names, **variables):
+    """The values of some settings, each as Python writes it."""
+    code = f"from workspace import settings as s; [print(repr(getattr(s, name))) for name in {names}]"
+    done = start(folder, "-c", code, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+# --- Starts ----------------------------------------------------------------------
+
+
+def test_good_values_start(tmp_path):
+    variables = {
+        "PORT": "8080",
+        "HOST": "dash.example",
+        "DEBUG": "off",
+        "UPSTREAM_TABLES": "own",
+        "DASHBOARD_SCHEMA": "board_2",
+        "TIME_ZONE": "Europe/Prague",
+        "PURGE_GRACE_HOURS": "0",
+        "DATA_DIR": str(tmp_path / "made" / "on the way"),
+    }
+    done = start(tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made" / "on the way").is_dir()
+    names = ("PORT", "DEBUG", "DASHBOARD_SCHEMA", "TIME_ZONE", "PURGE_GRACE_HOURS", "SECRET_KEY")
+    values = ["8080", "False", "'board_2'", "'Europe/Prague'", "0", repr(A_KEY)]
+    assert show(tmp_path, *names, **variables) == values
+    assert "dash.example" in show(tmp_path, "ALLOWED_HOSTS", **variables)[0]
+
+
+def test_empty_values_are_the_defaults(tmp_path):
+    empty = dict.fromkeys(("PORT", "DEBUG", "UPSTREAM_TABLES", "TIME_ZONE", "PURGE_GRACE_HOURS"), " ")
+    names = ("PORT", "HOST", "DEBUG", "UPSTREAM_TABLES", "DASHBOARD_SCHEMA", "TIME_ZONE", "PURGE_GRACE_HOURS")
+    expected = ["8000", "'127.0.0.1'", "False", "'own'", "'public'", "'UTC'", "24"]
+    assert show(tmp_path, *names, **empty) == show(tmp_path, *names) == expected
+
+
+def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
+    assert show(tmp_path, "DASHBOARD_SCHEMA", UPSTREAM_TABLES="existing") == ["'dashboard'"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"PORT": "abc"}, "PORT is 'abc': write a whole number."),
+        ({"PORT": "0"}, "PORT is 0: it must be from 1 to 65535."),
+        ({"PORT": "65536"}, "PORT is 65536: it must be from 1 to 65535."),
+        ({"DEBUG": "maybe"}, "DEBUG is 'maybe': write 1 or 0."),
+        ({"UPSTREAM_TABLES": "both"}, "UPSTREAM_TABLES is 'both': choose one of own, existing."),
+        (
+            {"DASHBOARD_SCHEMA": "Bad Name"},
+            "DASHBOARD_SCHEMA is 'Bad Name': use small letters, digits and underscores.",
+        ),
+        (
+            {"DASHBOARD_SCHEMA": "a,b -c x=y"},
+            "DASHBOARD_SCHEMA is 'a,b -c x=y': use small letters, digits and underscores.",
+        ),
+        (
+            {"DASHBOARD_SCHEMA": "public", "UPSTREAM_TABLES": "existing"},
+            "DASHBOARD_SCHEMA is 'public', where the product's tables are: name another.",
+        ),
+        ({"TIME_ZONE": "Mars"}, "TIME_ZONE is 'Mars': write a name such as UTC or Europe/Prague."),
+        ({"PURGE_GRACE_HOURS": "-1"}, "PURGE_GRACE_HOURS is -1: it must be from 0 to 8760."),
+        (
+            {"DATABASE_URL": "mysql://root@localhost/product"},
+            "DATABASE_URL must begin with postgres:// and name a PostgreSQL database.",
+        ),
+        (
+            {"SECRET_KEY": ""},
+            "SECRET_KEY is not set: choose 50 random characters, or develop with DEBUG=1.",
+        ),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_its_sentence(tmp_path, variables, sentence):
+    refused(start(tmp_path, **variables), sentence)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgres://localhost:port/product", "fax://localhost/product"])
+def test_a_database_url_that_is_none_stops_the_start(tmp_path, url):
+    done = start(tmp_path, DATABASE_URL=url)
+    assert done.returncode != 0
+    assert "ImproperlyConfigured: DATABASE_URL " in done.stderr.splitlines()[-1]
+
+
+def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    refused(start(file), f"DATA_DIR is '{file}': File exists.")
+    below = file / "below"
+    refused(start(below), f"DATA_DIR is '{below}': Not a directory.")
+
+
+def refused(done, sentence):
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == f"django.core.exceptions.ImproperlyConfigured: {sentence}"
+
+
+def test_the_default_key_starts_in_development_only(tmp_path):
+    (key,) = show(tmp_path, "DEFAULT_SECRET_KEY")
+    assert show(tmp_path, "SECRET_KEY", SECRET_KEY="", DEBUG="1") == [key]
+    done = start(tmp_path, SECRET_KEY=key.strip("'"))
+    refused(done, "SECRET_KEY is not set: choose 50 random characters, or develop with DEBUG=1.")
+    assert not (tmp_path / "secret_key").exists()
+
+
+def test_on_the_embedded_server_a_key_is_made_and_kept(tmp_path):
+    alone = {"DATABASE_URL": "", "SECRET_KEY": ""}
+    embedded, first = show(tmp_path, "EMBEDDED", "SECRET_KEY", **alone)
+    kept = tmp_path / "secret_key"
+    assert embedded == "True"
+    assert first == repr(kept.read_text())
+    assert len(kept.read_text()) >= 50
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert show(tmp_path, "SECRET_KEY", **alone) == [first]
+
+
+# --- Helpers ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def value(monkeypatch):
+    return lambda text: monkeypatch.setenv("SAMPLE", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1", True),
+        ("TRUE", True),
+        (" yes ", True),
+        ("on", True),
+        ("0", False),
+        ("False", False),
+        ("no", False),
+    ],
+)
+def test_a_flag_is_read(value, text, expected):
+    value(text)
+    assert env.flag("SAMPLE", default=not expected) is expected
+
+
+def test_what_is_not_set_is_the_default(monkeypatch):
+    monkeypatch.delenv("SAMPLE", raising=False)
+    assert env.text("SAMPLE", "some") == "some"
+    assert env.flag("SAMPLE", default=True) is True
+    assert env.integer("SAMPLE", 5, minimum=1, maximum=9) == 5
+    assert env.choice("SAMPLE", "own", ("own",)) == "own"
+    assert env.identifier("SAMPLE", "board") == "board"
+    assert env.items("SAMPLE", "a, b") == ["a", "b"]
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), (" 9 ", 9), ("+5", 5)])
+def test_an_integer_is_read_up_to_its_bounds(value, text, number):
+    value(text)
+    assert env.integer("SAMPLE", 2, minimum=1, maximum=9) == number
+
+
+@pytest.mark.parametrize("text", ["0", "10", "1.5", "five", "0x5"])
+def test_an_integer_beyond_its_bounds_is_refused(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="SAMPLE is "):
+        env.integer("SAMPLE", 2, minimum=1, maximum=9)
+
+
+@pytest.mark.parametrize("text", ["2fast", "Board", "a-b", "a b", 'a"b', "žluť", "a;b", "a.b", "²"])
+def test_a_name_that_needs_quoting_is_refused(value, text):
+    value(text)
+    with pytest.raises(ImproperlyConfigured, match="use small letters, digits and underscores"):
+        env.identifier("SAMPLE", "board")
+
+
+@pytest.mark.parametrize("text", ["board", "board_2", "_b"])
+def test_a_plain_name_is_taken(value, text):
+    value(text)
+    assert env.identifier("SAMPLE", "other") == text
+
+
+def test_items_are_split_and_empty_ones_dropped(value):
+    value(" a.example ,, b.example,")
+    assert env.items("SAMPLE") == ["a.example", "b.example"]
+
+
+def test_a_folder_is_made_absolute(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value("deep/er")
+    assert env.folder("SAMPLE", tmp_path) == tmp_path / "deep" / "er"
+    assert (tmp_path / "deep" / "er").is_dir()
+
+
+def test_a_folder_that_may_not_be_written_is_refused(value, tmp_path, monkeypatch):
+    value(str(tmp_path))
+    # To root every folder is writable, so the answer is made up.
+    monkeypatch.setattr(env.os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    with pytest.raises(ImproperlyConfigured, match="this user may not write there"):
+        env.folder("SAMPLE", tmp_path)
+
+
+def test_a_kept_secret_is_made_once_by_any_number_of_processes(tmp_path):
+    code = "import sys, pathlib; from workspace import environment as env; "
+    code += "print(env.kept_secret(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path / "key")]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    secrets = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 50
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_kept_secret_is_never_seen_half_written(tmp_path, monkeypatch):
+    path, seen = tmp_path / "key", []
+    make = env.secrets.token_urlsafe
+
+    def look_meanwhile(length):
+        seen.append(path.exists())
+        return make(length)
+
+    monkeypatch.setattr(env.secrets, "token_urlsafe", look_meanwhile)
+    assert env.kept_secret(path)
+    assert seen == [False]
