@@ -16,7 +16,10 @@ if "workspace.settings" in sys.modules:
 
 # Settings are read once, so the environment comes before Django does.
 HOME = Path(tempfile.mkdtemp(prefix="workspace-assets-"))
-OURS = "ALLOWED_HOSTS DASHBOARD_SCHEMA DEMO_PASSWORD HOST PORT PURGE_GRACE_HOURS SECRET_KEY TIME_ZONE UPSTREAM_TABLES"
+OURS = (
+    "ALLOWED_HOSTS DASHBOARD_SCHEMA DEMO_PASSWORD HOST PORT"
+    " PURGE_GRACE_HOURS SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
+)
 for name in OURS.split():
     os.environ.pop(name, None)
 os.environ["DJANGO_SETTINGS_MODULE"] = "workspace.settings"

@@ -20,7 +20,7 @@ def make_job(user=None, **values):
 
 
 def make_asset(user=None, job=None, *, ago=None, expires_in=None, **values):
-    """An asset created some time ago (a timedelta) that expires after some time; by default now and in 7 days."""
+    """An asset created some time ago that expires after some time; by default now and in 7 days."""
     return make_assets(1, user, job, ago=ago, expires_in=expires_in, **values)[0]
 
 

@@ -11,7 +11,8 @@ from tests.factories import make_asset
 pytestmark = pytest.mark.django_db
 
 PAGES = [
-    "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries", "suggest_users", "suggest_jobs",
+    "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries",
+    "suggest_users", "suggest_jobs",
     "asset_file", "asset_preview",
 ]  # fmt: skip
 MODELS = ["profile", "job", "workspaceasset", "libraryasset"]

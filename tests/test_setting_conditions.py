@@ -32,8 +32,13 @@ def rows(db):
     return {index: make_asset(generation_settings=shape).id for index, shape in enumerate(SHAPES)}
 
 
+def select(text):
+    condition = SettingCondition.parse(text).as_q()
+    return set(WorkspaceAsset.objects.filter(condition).values_list("id", flat=True))
+
+
 def found(rows, text):
-    matching = set(WorkspaceAsset.objects.filter(SettingCondition.parse(text).as_q()).values_list("id", flat=True))
+    matching = select(text)
     return [index for index, pk in rows.items() if pk in matching]
 
 
@@ -66,7 +71,10 @@ def test_condition_finds(rows, text, indexes):
     assert found(rows, text) == indexes
 
 
-@pytest.mark.parametrize("text", ["", "=", "=30", "steps>", "a..b", "steps>=", "steps=1\0", "x" * 501, "steps>true", ". ="])
+NOT_CONDITIONS = ["", "=", "=30", "steps>", "a..b", "steps>=", "steps=1\0", "x" * 501, "steps>true", ". ="]
+
+
+@pytest.mark.parametrize("text", NOT_CONDITIONS)
 def test_condition_that_is_not_one(text):
     with pytest.raises(ConditionError):
         SettingCondition.parse(text)
@@ -79,15 +87,20 @@ shapes = st.dictionaries(st.sampled_from(["a", "b"]), values, max_size=2) | valu
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(shapes, min_size=1, max_size=6), st.sampled_from(["a", "b"]), st.sampled_from([*OPERATORS]), numbers)
-def test_comparisons_select_what_python_selects(db, rows_of, key, name, bound):
+@given(
+    st.lists(shapes, min_size=1, max_size=6),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from([*OPERATORS]),
+    numbers,
+)
+def test_comparisons_select_what_python_does(db, rows_of, key, name, bound):
     WorkspaceAsset.objects.all().delete()
     made = [(make_asset(generation_settings=shape), shape) for shape in rows_of]
 
     def holds(shape):
         value = shape.get(key) if isinstance(shape, dict) else None
-        return isinstance(value, int | float) and not isinstance(value, bool) and OPERATORS[name](value, bound)
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and OPERATORS[name](value, bound)
+        )
 
-    condition = SettingCondition.parse(f"{key}{name}{json.dumps(bound)}")
-    matching = set(WorkspaceAsset.objects.filter(condition.as_q()).values_list("id", flat=True))
-    assert matching == {asset.id for asset, shape in made if holds(shape)}
+    assert select(f"{key}{name}{json.dumps(bound)}") == {asset.id for asset, shape in made if holds(shape)}

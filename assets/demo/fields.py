@@ -149,7 +149,7 @@ def _spread(kind: str, cell: int) -> Image:
 
 @cache
 def _tile(kind: str, cell: int) -> Image:
-    """A square of noise that repeats without a seam: from 0 to 1, or for cells the distance to their middle."""
+    """A square of noise without a seam: from 0 to 1, or for cells the distance to their middle."""
     side = max(4 * cell, 512 if 512 % cell == 0 else 576)
     if kind == "cells":
         field = kept(Image.worley(side, side, cell_size=cell, seed=cell))

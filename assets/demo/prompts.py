@@ -160,7 +160,8 @@ LONG = " ".join(
     )
 )
 HOSTILE = (
-    '<script>alert("prompt")</script> <b>bold</b> & "quoted" \u202e\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd\u202c '
+    '<script>alert("prompt")</script> <b>bold</b> & "quoted" '
+    "\u202e\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd\u202c "
     "مرحبا بالعالم 🌌🦊👩🏽‍🚀 <img src=x onerror=alert(1)> {{ template }} %s ' OR 1=1 --"
 )
 

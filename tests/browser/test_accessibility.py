@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SETTLED = "Promise.allSettled(document.getAnimations().map(animation => animation.finished)).then(() => 0)"
 
 PAGES = {
     "gallery grid": "/assets/?model=flux",
@@ -35,6 +36,7 @@ def violations(page, rules_off=()):
         page.set_viewport_size(viewport)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
+            page.evaluate(SETTLED)
             results = Axe().run(page, options=options).response["violations"]
             found += [
                 f"{viewport['width']} {scheme} {result['id']} {node['html'][:200]} {node['failureSummary']}"
@@ -117,5 +119,5 @@ def test_the_back_office_is_accessible(page, enter, admin, workspace, name):
     enter(page.context, admin)
     page.goto(ADMIN_PAGES[name])
     expect(page.locator("#content h1")).to_be_visible()
-    # The admin makes the first column of a list its row header, here that of the decorative previews.
-    assert violations(page, rules_off=["empty-table-header"]) == []
+    # The stock search field of a list has only its title and its help text.
+    assert violations(page, rules_off=["label-title-only"]) == []
