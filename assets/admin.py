@@ -185,7 +185,13 @@ class FileAdmin(UpstreamAdmin):
     @admin.display(description="preview")
     def preview(self, asset: WorkspaceAsset | LibraryAsset) -> SafeString:
         url = page_url(self.preview_url, asset.pk)
-        return format_html('<img class="preview" src="{}" alt="" loading="lazy" width="56" height="56">', url)
+        return format_html(
+            '<img class="preview" src="{}" alt="Preview" loading="lazy" width="56" height="56">', url
+        )
+
+    @admin.display(description="id")
+    def short_id(self, asset: WorkspaceAsset | LibraryAsset) -> str:
+        return short_id(asset.pk)
 
     @admin.display(description="prompt")
     def prompt(self, asset: WorkspaceAsset | LibraryAsset) -> str:
@@ -203,7 +209,7 @@ class FileAdmin(UpstreamAdmin):
 class WorkspaceAssetAdmin(FileAdmin):
     preview_url = "asset_preview"
     list_display = (
-        "preview", "id", "prompt", "asset_type", "model_used", "user_link", "job_link",
+        "preview", "short_id", "prompt", "asset_type", "model_used", "user_link", "job_link",
         "created_at", "expires_at", "dashboard",
     )  # fmt: skip
     list_filter = (ExpiryFilter, CreatedFilter, TypeFilter, ModelFilter)

@@ -36,9 +36,8 @@ def status_of(job_id):
 def leave_behind(job_id, attempts):
     """As a worker that was killed leaves a job: taken, and its heart long still."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
-        )
+        still = "now() - interval '1 hour'"
+        cursor.execute(f"INSERT INTO procrastinate_workers (last_heartbeat) VALUES ({still}) RETURNING id")
         worker = cursor.fetchone()[0]
         cursor.execute(
             "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s, attempts = %s WHERE id = %s",

@@ -21,7 +21,9 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{len(made.assets)} assets of {len(made.jobs)} jobs and {len(made.profiles)} users."
         )
-        self.stdout.write(f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}")
+        if options["verbosity"]:
+            self.stdout.write(f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}")
+        self.stdout.flush()
 
     def _report(self, done: int, total: int) -> None:
         if not self.has_begun:

@@ -13,7 +13,7 @@ from workspace.listening import CannotListenError, refuse_taken_address, wait_un
 from workspace.supervisor import Program, supervise
 
 MOST_WEB_PROCESSES = 4
-THREADS = 8  # of a web process; each may hold a database connection
+THREADS = 4  # of a web process; each may hold a database connection
 PATIENCE = 60  # seconds for the first page
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
         if settings.UPSTREAM_TABLES == "own" and not WorkspaceAsset.objects.exists():
-            call_command("demo", stdout=self.stdout)
+            call_command("demo", verbosity=0, stdout=self.stdout)
         if not settings.DEBUG:
             call_command("collectstatic", interactive=False, verbosity=0)
         sys.exit(supervise([web(), worker()], ready=self._announce))
