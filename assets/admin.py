@@ -184,10 +184,8 @@ class FileAdmin(UpstreamAdmin):
 
     @admin.display(description="preview")
     def preview(self, asset: WorkspaceAsset | LibraryAsset) -> SafeString:
-        url = page_url(self.preview_url, asset.pk)
-        return format_html(
-            '<img class="preview" src="{}" alt="Preview" loading="lazy" width="56" height="56">', url
-        )
+        html = '<img class="preview" src="{}" alt="Preview" loading="lazy" width="56" height="56">'
+        return format_html(html, page_url(self.preview_url, asset.pk))
 
     @admin.display(description="id")
     def short_id(self, asset: WorkspaceAsset | LibraryAsset) -> str:
