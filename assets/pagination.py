@@ -185,7 +185,7 @@ def _capped_sql(capped: Capped) -> tuple[str, list[Any]]:
     queryset = capped.queryset.order_by()
     if capped.by:
         # Correlated with the list of values, so that Django builds one query and not one a value.
-        queryset = queryset.filter(**{capped.by: RawSQL("counted.value", (), TextField())})  # nosec B611
+        queryset = queryset.filter(**{capped.by: RawSQL("counted.value", (), TextField())})
     rows = queryset.annotate(one=Value(1)).values("one")[: capped.cap + 1]
     sql, params = rows.query.get_compiler(using=queryset.db).as_sql()
     number = f"(SELECT count(*) FROM ({sql}) AS rows)"  # noqa: S608 (from Django, its parameters apart)
