@@ -1,12 +1,8 @@
 """The demo workspace: real files, every oddity, the same every time, and nobody else's rows touched."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -219,18 +215,3 @@ def test_log_ins_have_their_roles_and_the_password_that_is_printed(settings):
     settings.DEMO_PASSWORD = "another password"
     make_logins()
     assert User.objects.get(username="staff").check_password("another password")
-
-
-def test_the_command_says_what_it_made(tmp_path):
-    """In a process and a folder of its own, with a database of its own."""
-    environment = os.environ | {
-        "DATA_DIR": str(tmp_path),
-        "DATABASE_URL": "",
-        "DEBUG": "0",
-        "DEMO_PASSWORD": "a demo",
-    }
-    manage = [sys.executable, str(Path(__file__).parent.parent / "manage.py")]
-    subprocess.run([*manage, "migrate", "-v0"], env=environment, check=True)
-    done = subprocess.run([*manage, "demo"], env=environment, check=True, capture_output=True, text=True)
-    assert "of 240 jobs and 12 users" in done.stdout
-    assert "staff, reviewer, admin; the password of each is a demo" in done.stdout

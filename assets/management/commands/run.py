@@ -38,15 +38,20 @@ class Command(BaseCommand):
             self._say(f"{address()} does not answer yet: see the messages above.")
             return
         self._say(f"\nWorkspace Assets is at {address()}/ (Ctrl-C stops it).")
-        names = set(User.objects.filter(username__in=LOGINS).values_list("username", flat=True))
-        if names == set(LOGINS):
-            self._say(f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}")
-        else:
-            self._say("Make a login with: manage.py createsuperuser")
+        self._say(how_to_log_in())
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def how_to_log_in() -> str:
+    people = list(User.objects.filter(username__in=LOGINS))
+    if len(people) < len(LOGINS):
+        return "Make a log-in with: manage.py createsuperuser"
+    if all(person.check_password(demo_password()) for person in people):
+        return f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}"
+    return f"Log in as {', '.join(LOGINS)}; manage.py demo sets their password anew."
 
 
 def address() -> str:
