@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from assets.access import viewers_only
 from assets.models import WorkspaceAsset
@@ -17,6 +18,7 @@ MOST = 8
 
 @require_safe
 @viewers_only
+@vary_on_headers("HX-Request")
 def queries(request: HttpRequest) -> HttpResponse:
     columns = ("user_id", "job_id", "asset_type", "model_used")
     recent = WorkspaceAsset.objects.order_by("-created_at", "-id").values_list(*columns)[:RECENT]
