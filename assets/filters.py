@@ -51,8 +51,8 @@ class WordsField(forms.CharField):
 class TypeField(forms.CharField):
     """A type of the product's; it may have more of them than we know."""
 
-    def validate(self, value: str) -> None:
-        super().validate(value)
+    def run_validators(self, value: str) -> None:
+        super().run_validators(value)  # first, since no query can hold a NUL
         known = not value or value in WorkspaceAsset.Type.values
         if not known and not WorkspaceAsset.objects.filter(asset_type=value).exists():
             raise ValidationError(
@@ -215,7 +215,7 @@ class AssetFilterSet(filters.FilterSet):
         label="Job", field_name="job_id", error_messages={"invalid": "Write the UUID of a job."}
     )
     type = TypeFilter(label="Type", field_name="asset_type")
-    model = filters.CharFilter(label="Model", field_name="model_used")
+    model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
     expires = _one_of("Expires", EXPIRIES, "filter_expires")
     q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
     seed = IntegerFilter(
@@ -315,7 +315,7 @@ class AssetFilterSet(filters.FilterSet):
         written = ((name, [value for value in values if value.strip()]) for name, values in self.data.lists())
         return {name: values for name, values in written if values and name not in StrictForm.PAGING}
 
-    def query(self, **changes: str | list[str] | None) -> str:
+    def query(self, /, **changes: str | list[str] | None) -> str:
         """The query string of this selection with some parameters changed, or left out by None."""
         query = QueryDict(mutable=True)
         for name, values in (self.given() | changes).items():

@@ -1,5 +1,6 @@
 """Sizes, lengths and times in the words that a page uses."""
 
+import math
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,8 +24,8 @@ def size_text(size: int | None) -> str:
 
 def length_text(seconds: Decimal | float | None) -> str:
     """The length of a video: 0:04, 1:02:03."""
-    if seconds is None:
-        return ""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return ""  # numeric columns can hold NaN
     minutes, second = divmod(round(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

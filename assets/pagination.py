@@ -83,7 +83,8 @@ def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
     field = model._meta.get_field(order.column)
     value, _, pk = text.partition("~")
     try:
-        cursor = Cursor(None if value == "null" else field.clean(value, None), model._meta.pk.clean(pk, None))
+        is_null = value == "null" and field.null
+        cursor = Cursor(None if is_null else field.clean(value, None), model._meta.pk.clean(pk, None))
     except ValidationError:
         cursor = None
     naive = cursor and isinstance(field, DateTimeField) and cursor.value and timezone.is_naive(cursor.value)

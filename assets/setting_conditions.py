@@ -46,6 +46,8 @@ class SettingCondition:
         keys = tuple(_key(key) for key in _KEY.findall(match["path"]))
         if not _is_storable([keys, value]):
             raise ConditionError(f"“{_shown(text)}” has a character that no setting can hold.")
+        if isinstance(value, list | dict):
+            raise ConditionError(f"“{_shown(text)}” compares with a list or an object: name a key within it.")
         if operator in {">", ">=", "<", "<="} and not _is_number(value):
             raise ConditionError(f"“{_shown(text)}” compares with something that is not a number.")
         return cls(keys, operator, value)

@@ -149,6 +149,10 @@ def test_empty_values_select_everything():
 NOT_UNDERSTOOD = [
     ("user=nobody", "There is no user named “nobody”."),
     ("job=123", "Write the UUID of a job."),
+    ("type=a%00b", "Null characters are not allowed."),
+    ("self=1", "There is no filter named “self”."),
+    ("sort=-file_size_bytes&after=null~6f1c1d2e-0000-4000-8000-000000000000", "page link"),
+    ("setting=tags%3D[1]", "compares with a list or an object"),
     ("type=imge", "“imge” is not a type of asset: choose image or video."),
     ("expires=2h", "“2h” is not known here: choose 1h, 24h, 3d, 7d, expired or never."),
     ("q=!!!", "Write at least one word."),

@@ -286,7 +286,7 @@ QUERIES = {
     "/users/{user}/": 10,
     "/queries/": 6,
     "/suggest/users/?q=u": 5,
-    "/suggest/jobs/?q=a": 5,
+    "/suggest/jobs/?q=a": 6,
     "/admin/assets/workspaceasset/": 7,
 }
 
@@ -355,6 +355,20 @@ def test_expiry_words_warn_by_level():
     }  # fmt: skip
     for left, level in levels.items():
         assert expiry(None if left is None else now + left, now).level == level
+
+
+def test_a_length_that_is_no_number_is_left_out(fetch):
+    make_asset(asset_type="video")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workspace_assets SET duration_seconds = 'NaN'")
+    assert "▶ video" in fetch("/assets/").text
+
+
+def test_rows_without_a_time_do_not_crowd_out_the_newest(fetch):
+    make_asset(make_user("undated"), created_at=None)
+    make_asset(make_user("dated"))
+    assert suggested(fetch, "suggest_users") == ["dated"]
+    assert "undated" not in fetch(reverse("queries")).text
 
 
 def test_an_unknown_asset_id_leads_nowhere(fetch):

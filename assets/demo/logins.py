@@ -13,6 +13,11 @@ def demo_password() -> str:
     return settings.DEMO_PASSWORD or kept_secret(settings.DATA_DIR / "demo_password", length=9)
 
 
+def has_other_people() -> bool:
+    """Whether anybody uses this dashboard already: their log-ins are not the demo's to change."""
+    return User.objects.exclude(username__in=LOGINS).exists()
+
+
 def make_logins() -> None:
     for name, group in LOGINS.items():
         user, _ = User.objects.get_or_create(username=name)

@@ -21,7 +21,8 @@ MOST = 8
 @vary_on_headers("HX-Request")
 def queries(request: HttpRequest) -> HttpResponse:
     columns = ("user_id", "job_id", "asset_type", "model_used")
-    recent = WorkspaceAsset.objects.order_by("-created_at", "-id").values_list(*columns)[:RECENT]
+    dated = WorkspaceAsset.objects.filter(created_at__isnull=False)  # others would come first
+    recent = dated.order_by("-created_at", "-id").values_list(*columns)[:RECENT]
     user_ids, job_ids, pairs = {}, {}, {}  # dictionaries keep the order of the newest
     for user_id, job_id, asset_type, model in recent:
         user_ids[user_id] = job_ids[job_id] = pairs[asset_type, model] = True

@@ -35,14 +35,16 @@ def users(request: HttpRequest) -> JsonResponse:
 @viewers_only
 def jobs(request: HttpRequest) -> JsonResponse:
     typed = _typed(request)
-    if re.fullmatch(r"[0-9a-f-]{1,36}", typed.lower()):
-        found = Job.objects.filter(id__range=_id_range(typed))
+    if re.fullmatch(r"[0-9a-f]{8}[0-9a-f-]{0,28}", typed.lower()):
+        found = Job.objects.filter(id__range=_id_range(typed)).order_by("id")
     else:
         found = Job.objects.filter(id__in=_recent(_assets_of(request.GET.get("user", "")), "job_id"))
+        found = found.order_by("-created_at")  # of a few hundred at most
         if typed:
             found = found.filter(Q(original_prompt__icontains=typed) | Q(template_name__icontains=typed))
-    found = found.annotate(prompt_start=Left("original_prompt", 80)).order_by("-created_at")
-    rows = found.values_list("id", "prompt_start", "template_name")[:MOST]
+    rows = found.annotate(prompt_start=Left("original_prompt", 80)).values_list(
+        "id", "prompt_start", "template_name"
+    )[:MOST]
     return _answer(
         [{"value": str(pk), "label": short_id(pk), "note": prompt or name or ""} for pk, prompt, name in rows]
     )
@@ -53,7 +55,8 @@ def _typed(request: HttpRequest) -> str:
 
 
 def _recent(assets: QuerySet[WorkspaceAsset], column: str) -> set[UUID]:
-    return set(assets.order_by("-created_at", "-id").values_list(column, flat=True)[:RECENT])
+    dated = assets.filter(created_at__isnull=False)  # those without a time would come first
+    return set(dated.order_by("-created_at", "-id").values_list(column, flat=True)[:RECENT])
 
 
 def _assets_of(user: str) -> QuerySet[WorkspaceAsset]:

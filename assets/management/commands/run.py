@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from assets.demo.logins import LOGINS, demo_password
-from assets.models import WorkspaceAsset
+from assets.demo.logins import LOGINS, demo_password, has_other_people
+from assets.models import Profile, WorkspaceAsset
 from workspace.listening import CannotListenError, refuse_taken_address, wait_until_answers
 from workspace.supervisor import Program, supervise
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
-        if settings.UPSTREAM_TABLES == "own" and not WorkspaceAsset.objects.exists():
+        if is_unused():
             call_command("demo", verbosity=0, stdout=self.stdout)
         if not settings.DEBUG:
             call_command("collectstatic", interactive=False, verbosity=0)
@@ -43,6 +43,13 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def is_unused() -> bool:
+    """A workspace is often empty; one that nobody has ever used has no other people and no jobs of others."""
+    if settings.UPSTREAM_TABLES == "existing" or has_other_people() or WorkspaceAsset.objects.exists():
+        return False
+    return settings.EMBEDDED or not (User.objects.exists() or Profile.objects.exists())
 
 
 def how_to_log_in() -> str:
