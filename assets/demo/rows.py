@@ -37,7 +37,7 @@ IMAGE_MODELS = {
     "playground-v3": 1,
 }
 VIDEO_MODELS = {"wan": 50, "fal-ai/wan-i2v": 28, "kling-v1": 8, "ltx-video": 5, "Wan": 2}
-SHAPES = ((640, 640), (768, 512), (512, 768), (768, 432), (432, 768), (512, 512), (512, 512), (960, 540))
+SHAPES = ((576, 576), (640, 426), (426, 640), (640, 360), (360, 640), (512, 512), (512, 512), (768, 432))
 CLIP_SHAPES = (
     (320, 320),
     (384, 224),
@@ -188,7 +188,8 @@ def _add_clips(made: Plan, rng: Random, label: str, composition: str, palette: s
     kind = rng.choice(["mp4", "mp4", "webm"])
     job.format, job.model_type = kind, _weighted(rng, VIDEO_MODELS)
     for index in range(rng.choice([1, 1, 2])):
-        take = Take(FRAME_RATE, rng.randrange(FRAME_RATE, 6 * FRAME_RATE + 1), kind)
+        length = min(rng.randrange(FRAME_RATE, 6 * FRAME_RATE + 1) for _ in range(2))  # short ones are more
+        take = Take(FRAME_RATE, length, kind)
         asset = _asset(rng, job, index, kind, width, height, take.length)
         asset.duration_seconds = round(Decimal(take.length) / FRAME_RATE, 3)
         key = f"{job.user_id}/{job.id}_{1_760_000_000_000 + rng.randrange(10**9)}.{kind}"
