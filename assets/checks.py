@@ -6,8 +6,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
+from assets import departure_trigger
 from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
 
 UPSTREAM_MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
@@ -20,7 +22,18 @@ def check_upstream_tables(
     """Only of tables that others made: our own are what the migrations made them."""
     if settings.UPSTREAM_TABLES == "own":
         return []
-    return [problem for alias in databases or () for problem in _compare(alias)]
+    problems = [problem for alias in databases or () for problem in _compare(alias)]
+    if databases and not problems and not departure_trigger.is_installed():
+        problems.append(_NO_TRIGGER)
+    return problems
+
+
+_NO_TRIGGER = CheckWarning(
+    "Assets that other programs remove leave their files behind: nothing records that they leave.",
+    hint="The owner of workspace_assets runs what manage.py departure_trigger --sql prints.",
+    obj=WorkspaceAsset,
+    id="assets.W001",
+)
 
 
 def _compare(alias: str) -> list[CheckMessage]:

@@ -19,6 +19,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import UUID
 
 from django.core.cache import cache
 from django.core.files.storage import storages
@@ -325,6 +326,17 @@ atexit.register(lambda: pool.close())
 os.register_at_fork(after_in_child=lambda: pool.abandon())
 
 # --- The kept previews -------------------------------------------------------
+
+
+def preview_name(store: str, pk: UUID) -> str:
+    """The name of an asset's preview, by the alias of the store that its file is in."""
+    return f"{store}/{pk.hex[:2]}/{pk}.webp"
+
+
+def drop_preview(name: str) -> None:
+    """Forgets a preview, and why there is none."""
+    cache.delete(f"preview-fault:{name}")
+    _path(name).unlink(missing_ok=True)
 
 
 def preview(name: str, sources: Iterable[Source]) -> bytes:

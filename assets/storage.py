@@ -1,20 +1,27 @@
-"""The file stores: where rows say a file is, whether that is so, and what its bytes are.
+"""The file stores: where rows say a file is, whether that is so, what its bytes are; copying, removing.
 
 Works through Django's storage aliases; knows no model.
 """
 
+import contextlib
+import errno
+import hashlib
 import os
 import re
 import stat
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import BinaryIO, cast
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 from django.core.files.storage import Storage, storages
 
 MAX_KEY_BYTES = 1024  # what object stores accept
 MAX_NAME_BYTES = 255  # what file systems accept between two slashes
+COPY_BLOCK_BYTES = 1024 * 1024
 
 # --- Faults ------------------------------------------------------------------
 
@@ -86,6 +93,13 @@ def _check_key(key: str) -> None:
         raise PathFault("The path is too long")
 
 
+def thumbnail_beside(key: str) -> str:
+    """Where writers put the thumbnail of a file: a/0.png has a/0.thumb.webp."""
+    folder, slash, name = key.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem else name}.thumb.webp"
+
+
 # --- Stores ------------------------------------------------------------------
 
 
@@ -93,6 +107,18 @@ def _check_key(key: str) -> None:
 class StoredFacts:
     size: int  # bytes
     modified_at: datetime
+
+
+class StoredFile(NamedTuple):
+    key: str
+    size: int  # bytes
+    modified_at: datetime
+
+
+class Copied(NamedTuple):
+    key: str
+    size: int  # bytes
+    sha256: str  # hexadecimal
 
 
 @dataclass(frozen=True)
@@ -125,6 +151,77 @@ class Store:
             return False
         return True
 
+    def copy_from(self, source: "Store", path: str, key: str) -> Copied:
+        """Copies a file of another store to a key of this one, and reads the copy again to compare.
+
+        Whoever opens the key finds the whole copy, or what was there before.
+        """
+        _check_key(key)
+        target = Path(self._storage.path(key))
+        with source.open(path) as file:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with _draft(target) as draft:
+                    expected = _write(file, draft)
+                    if _digest(draft) != expected:
+                        raise FileFault("The copy differs from the file")
+            except OSError as error:
+                raise _change_fault(error) from error
+        return Copied(key, *expected)
+
+    def settle(self, path: str) -> None:
+        """Waits until the file would survive a power cut."""
+        place = Path(self._storage.path(self._checked_key(path)))
+        try:
+            for each in (place, place.parent):
+                descriptor = os.open(each, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise _change_fault(error) from error
+
+    def remove(self, keys: Iterable[str]) -> dict[str, FileFault | None]:
+        """What stands in the way of each key's removal: None where it is gone, MissingFile where it was."""
+        return {key: self._remove(key) for key in keys}
+
+    def _remove(self, key: str) -> FileFault | None:
+        try:
+            self._storage.delete(self._checked_key(key))
+            if self.exists(key):
+                return FileFault("The store said that the file is removed, but it is still there")
+        except FileFault as fault:
+            return fault
+        except OSError as error:
+            return _change_fault(error)
+        except Exception as error:
+            # Whatever a storage raises for one key must not hold up the others.
+            return FileFault(f"The store failed: {error}")
+        return None
+
+    def walk(self) -> Iterator[StoredFile]:
+        """Every file of the store, in no order."""
+        root = self._storage.path("")
+        folders = [root]
+        while folders:
+            try:
+                entries = os.scandir(folders.pop())
+            except FileNotFoundError:
+                continue  # removed meanwhile, or a store that has nothing yet
+            except OSError as error:
+                raise _fault(error) from error
+            with entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        facts = entry.stat(follow_symlinks=False)
+                        # A name that is not text has no key: shown with its bytes spelt out.
+                        key = os.fsencode(os.path.relpath(entry.path, root)).decode(errors="backslashreplace")
+                        yield StoredFile(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+
     @property
     def _storage(self) -> Storage:
         return storages[self.alias]
@@ -138,6 +235,42 @@ class Store:
         except OSError as error:
             raise _fault(error) from error
         return key
+
+
+@contextlib.contextmanager
+def _draft(target: Path) -> Iterator[BinaryIO]:
+    """A file to write and read that takes the target's place when all went well, and is gone otherwise."""
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+    ) as draft:
+        try:
+            yield cast(BinaryIO, draft)
+            Path(draft.name).chmod(0o666 & ~_UMASK)  # as any file; a temporary one is its owner's alone
+            Path(draft.name).replace(target)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+
+
+_UMASK = os.umask(0o077)  # can only be learnt by setting it
+os.umask(_UMASK)
+
+
+def _write(source: BinaryIO, target: BinaryIO) -> tuple[int, str]:
+    """The size and the SHA-256 of what was read, which need not be what was written."""
+    size, digest = 0, hashlib.sha256()
+    while block := source.read(COPY_BLOCK_BYTES):
+        digest.update(block)
+        target.write(block)
+        size += len(block)
+    target.flush()
+    return size, digest.hexdigest()
+
+
+def _digest(file: BinaryIO) -> tuple[int, str]:
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return file.tell(), digest
 
 
 def _check_place(path: str, root: str) -> None:
@@ -157,6 +290,16 @@ def _fault(error: OSError) -> FileFault:
     if isinstance(error, PermissionError):
         return FileFault("The store does not allow reading the file")
     return FileFault("The store cannot read the file")
+
+
+def _change_fault(error: OSError) -> FileFault:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _fault(error)
+    if isinstance(error, PermissionError):
+        return FileFault("The store does not allow changing the file")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FileFault("The store is full")
+    return FileFault("The store cannot change the file")
 
 
 WORKSPACE = Store("workspace", WORKSPACE_BUCKET)
@@ -180,6 +323,7 @@ AVIF = Format("image/avif", "avif", "image")
 MP4 = Format("video/mp4", "mp4", "video")
 QUICKTIME = Format("video/quicktime", "mov", "video")
 WEBM = Format("video/webm", "webm", "video")
+FORMATS = (PNG, JPEG, WEBP, GIF, AVIF, MP4, QUICKTIME, WEBM)
 
 SNIFF_BYTES = 256
 

@@ -1,19 +1,94 @@
-"""Background tasks: housekeeping that runs by the clock. Each may run twice without harm."""
+"""Background tasks: operations, and what runs by the clock. Each may run twice without harm."""
 
 import logging
 from datetime import timedelta
 
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import transaction
+from django.db.models.functions import Now
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Status
 
-from assets import previews
+from assets import bulk, clean_up, previews
+from assets.models import Operation, OperationItem
 
 logger = logging.getLogger(__name__)
 
 KEEP_PREVIEWS_FOR = timedelta(days=8)  # a day longer than assets live
 KEEP_JOBS_FOR = 24  # hours
+KEEP_UNCONFIRMED_FOR = timedelta(days=1)
 MOST_ATTEMPTS = 5
+
+# --- Operations ----------------------------------------------------------------
+
+
+@app.task(retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=3))
+def advance_operation(operation_id: int) -> None:
+    bulk.advance(operation_id)
+
+
+def enqueue(operation: Operation) -> None:
+    """Has a worker bring the operation to the end of what it is at: when this transaction commits, if any.
+
+    One worker at a time; one more waiting is enough for whatever has changed.
+    """
+    name = _lock_of(operation)
+    job = advance_operation.configure(lock=name, queueing_lock=name)
+    try:
+        with transaction.atomic():
+            job.defer(operation_id=operation.pk)
+    except AlreadyEnqueued:
+        pass
+
+
+def _lock_of(operation: Operation) -> str:
+    return f"operation-{operation.pk}"
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="resume_operations")
+def resume_operations(timestamp: int) -> None:
+    """Takes up operations whose job was given up, or lost with the queue."""
+    live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
+    for operation in Operation.objects.filter(state__in=Operation.UNDER_WAY):
+        if not live.filter(lock=_lock_of(operation)).exists():
+            logger.warning("Operation %s was left behind: it is taken up again", operation.pk)
+            enqueue(operation)
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(queueing_lock="remove_unconfirmed_operations")
+def remove_unconfirmed_operations(timestamp: int) -> None:
+    """Selections that nobody confirmed; what ran is kept."""
+    never_run = Operation.objects.filter(started_at=None, created_at__lt=Now() - KEEP_UNCONFIRMED_FOR)
+    ids = list(never_run.exclude(state=Operation.State.PREPARING).values_list("id", flat=True))
+    OperationItem.objects.filter(operation_id__in=ids).delete()
+    Operation.objects.filter(id__in=ids, started_at=None).delete()
+
+
+# --- The clean-ups ---------------------------------------------------------------
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queueing_lock="expire_assets")
+def expire_assets(timestamp: int) -> None:
+    expired = clean_up.expire()
+    if any(expired):
+        logger.info("%s assets expired, %s could not be removed", *expired)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="purge_files")
+def purge_files(timestamp: int) -> None:
+    purged = clean_up.purge()
+    if any(purged):
+        logger.info("The files of %s assets were removed, of %s could not be", *purged)
+
+
+# --- Housekeeping ----------------------------------------------------------------
 
 
 @app.periodic(cron="* * * * *")

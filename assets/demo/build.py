@@ -10,7 +10,7 @@ from django.db import connection, models, transaction
 from assets.demo.oddities import add_oddities
 from assets.demo.rows import Plan, plan
 from assets.demo.studio import Report, Sizes, produce
-from assets.models import Job, Profile, WorkspaceAsset
+from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
 
 
 class DemoRefused(Exception):  # noqa: N818 (nothing went wrong)
@@ -51,15 +51,17 @@ def _write(made: Plan) -> None:
     _save(Profile, made.profiles)
     _save(Job, made.jobs)
     keys = _drop_foreign_keys()
-    WorkspaceAsset.objects.filter(id__in=[asset.id for asset in made.assets]).delete()
-    WorkspaceAsset.objects.bulk_create(made.assets, batch_size=500)
+    saved = set(LibraryAsset.objects.values_list("id", flat=True))
+    _save(WorkspaceAsset, [asset for asset in made.assets if asset.id not in saved])
     _restore_foreign_keys(keys)
 
 
 def _save(model: type[models.Model], rows: list[models.Model]) -> None:
     """Inserts or renews: other tables may refer to these rows by now."""
     names = [field.name for field in model._meta.concrete_fields if not field.primary_key]
-    model._default_manager.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=names)
+    model._default_manager.bulk_create(
+        rows, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=names
+    )
 
 
 def _drop_foreign_keys() -> dict[str, str]:

@@ -8,14 +8,17 @@ ROLES = {"Staff": VIEW, "Reviewers": VIEW + REVIEW, "Admins": VIEW + REVIEW + DI
 
 
 def make_roles(apps, schema_editor):
-    using = schema_editor.connection.alias
+    grant(apps, schema_editor.connection.alias, ROLES)
+
+
+def grant(apps, using, roles):
     app_config = apps.get_app_config("assets")
     app_config.models_module = True  # else nothing is made: permissions come after all migrations otherwise
     create_permissions(app_config, verbosity=0, using=using, apps=apps)
     app_config.models_module = None
     Group = apps.get_model("auth", "Group")
     Permission = apps.get_model("auth", "Permission")
-    for name, codenames in ROLES.items():
+    for name, codenames in roles.items():
         group, _ = Group.objects.using(using).get_or_create(name=name)
         permissions = Permission.objects.using(using).filter(
             content_type__app_label="assets", codename__in=codenames

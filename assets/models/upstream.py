@@ -11,15 +11,37 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID, TransactionNow
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connections, models
 from django.db.models.functions import Upper
+
+from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
 
 ASSET_LIFETIME = timedelta(days=7)
 
 # The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
 PROMPT_WORDS = SearchVector("original_prompt", config="simple")
+
+
+class StoreKey(models.Func):
+    """Where a path says its file is, as an index stores it, for finding the rows that name a key.
+
+    What `storage.key_of` makes of a path that is a key, with or without the bucket, or a plain address.
+    An address that is written in code is "//", which is no key: key_of must judge it.
+    """
+
+    output_field = models.TextField()
+    JUDGED_BY_PYTHON = "//"
+    template = (
+        "(CASE WHEN %(expressions)s !~ '^[A-Za-z][A-Za-z0-9+.-]*://'"
+        " THEN regexp_replace(%(expressions)s, '^%(bucket)s/', '')"
+        r" WHEN split_part(split_part(%(expressions)s, '?', 1), '#', 1) ~ '[\x25\x09\x0a\x0d]' THEN '//'"
+        " ELSE substring(%(expressions)s from '/%(bucket)s/([^?#]*)') END)"
+    )
+
+    def __init__(self, path: str | models.expressions.Combinable, *, bucket: str) -> None:
+        super().__init__(path, bucket=bucket)
 
 
 class Profile(models.Model):
@@ -202,6 +224,9 @@ class WorkspaceAsset(models.Model):
             models.Index(fields=["expires_at", "id"], name="assets_expiring"),
             # Largest first.
             models.Index(fields=["-file_size_bytes", "-id"], name="assets_largest"),
+            # Which assets name a file.
+            HashIndex(StoreKey("temp_storage_path", bucket=WORKSPACE_BUCKET), name="assets_file_key"),
+            HashIndex(StoreKey("thumbnail_path", bucket=WORKSPACE_BUCKET), name="assets_thumbnail_key"),
             # Everything made from one seed.
             models.Index(fields=["generation_seed"], name="assets_seed"),
             # Words in the prompt.
@@ -248,6 +273,9 @@ class LibraryAsset(models.Model):
             models.Index(fields=["-created_at", "-id"], name="library_newest"),
             # What a user has saved, newest first.
             models.Index(fields=["user", "-created_at", "-id"], name="library_user_newest"),
+            # Which saved assets name a file.
+            HashIndex(StoreKey("storage_path", bucket=LIBRARY_BUCKET), name="library_file_key"),
+            HashIndex(StoreKey("thumbnail_path", bucket=LIBRARY_BUCKET), name="library_thumbnail_key"),
         ]
 
     def __str__(self) -> str:

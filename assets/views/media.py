@@ -15,7 +15,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from assets.models import LibraryAsset, WorkspaceAsset
-from assets.previews import preview
+from assets.previews import preview, preview_name
 from assets.storage import LIBRARY, SNIFF_BYTES, WORKSPACE, FileFault, Format, Store, sniff
 from assets.views.ranged import ranged_response
 
@@ -39,7 +39,7 @@ class _Item:
 
     @property
     def preview_name(self) -> str:
-        return f"{self.store.alias}/{self.asset.pk.hex[:2]}/{self.asset.pk}.webp"
+        return preview_name(self.store.alias, self.asset.pk)
 
     @property
     def paths_to_preview(self) -> list[str]:

@@ -1,0 +1,365 @@
+"""Operations over many assets: freeze a selection, run it in chunks, cancel it, take it up again, undo it."""
+
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import QueryDict
+
+from assets import dispositions
+from assets.filters import AssetFilterSet
+from assets.models import Disposition, Extension, Operation, OperationItem, Verb, WorkspaceAsset
+from assets.outcomes import Outcomes, State
+from assets.pagination import Capped, capped_counts
+from assets.saving import Labels
+
+CONFIRM_ABOVE = 1_000  # assets, for which the number has to be typed
+FREEZE_AT_ONCE = 10_000  # assets; more are frozen in the background
+CHUNK = {Verb.PROMOTE: 100, Verb.DELETE: 1_000, Verb.EXTEND: 1_000}
+UNDO_CHUNK = 500
+ORDER = (Verb.PROMOTE, Verb.EXTEND, Verb.DELETE)  # what is kept is safe before anything goes
+
+
+class Refused(Exception):  # noqa: N818 (nothing went wrong)
+    """Why an operation is not made, started, cancelled, retried or undone; for people."""
+
+
+# --- Freezing ----------------------------------------------------------------
+
+
+def freeze_ticked(
+    asset_ids: Collection[UUID],
+    *,
+    action: Operation.Action,
+    actor: User,
+    options: dict[str, Any] | None = None,
+) -> Operation:
+    """An operation over those of the ticked assets that are still there."""
+    if not asset_ids:
+        raise Refused("No asset is selected.")
+    with transaction.atomic():
+        operation = Operation.objects.create(action=action, actor=actor)
+        _freeze(operation, {Verb(action): WorkspaceAsset.objects.filter(id__in=asset_ids)})
+        operation.summary["left"] = len(set(asset_ids)) - operation.total
+        operation.save(update_fields=["summary"])
+    return operation
+
+
+def freeze_queryset(assets: QuerySet[WorkspaceAsset], *, action: Operation.Action, actor: User) -> Operation:
+    with transaction.atomic():
+        operation = Operation.objects.create(action=action, actor=actor)
+        _freeze(operation, {Verb(action): assets})
+    return operation
+
+
+def freeze_filter(query: str, *, action: Operation.Action, actor: User) -> Operation:
+    """An operation over all that a query string of the gallery selects.
+
+    A large selection is left to be frozen in the background: then the operation is being prepared.
+    """
+    selected = _selected_by(query)
+    with transaction.atomic():
+        operation = Operation.objects.create(action=action, actor=actor, filter=query)
+        if not capped_counts({"": Capped(selected, FREEZE_AT_ONCE)})[""][""].capped:
+            _freeze(operation, {Verb(action): selected})
+    return operation
+
+
+def freeze_job(job_id: UUID, *, keep: Collection[UUID], actor: User) -> Operation:
+    """An operation that saves some assets of a job and deletes the rest of them."""
+    assets = WorkspaceAsset.objects.for_job(job_id)
+    if not keep:
+        raise Refused("No asset is selected to be kept.")
+    with transaction.atomic():
+        operation = Operation.objects.create(
+            action=Operation.Action.KEEP, actor=actor, filter=f"job={job_id}"
+        )
+        kept = assets.filter(id__in=keep)
+        if kept.count() != len(set(keep)):
+            raise Refused("Some of the selected assets are not of this job, or have left.")
+        _freeze(operation, {Verb.PROMOTE: kept, Verb.DELETE: assets.exclude(id__in=keep)})
+    return operation
+
+
+def _selected_by(query: str) -> QuerySet[WorkspaceAsset]:
+    filterset = AssetFilterSet(QueryDict(query))
+    if not filterset.is_valid():
+        messages = [message for errors in filterset.errors.values() for message in errors]
+        raise Refused(" ".join(["The filter is not understood, so nothing is selected.", *messages]))
+    return filterset.qs
+
+
+_FREEZE = """
+    INSERT INTO assets_operationitem (operation_id, asset_id, verb)
+    SELECT %s, chosen.id, %s FROM ({chosen}) AS chosen
+"""
+# Once for all of them, then by type and by user, the most first.
+_SUMMARIZE = """
+    SELECT asset_type, user_id, grouping(asset_type, user_id), count(*), sum(file_size_bytes)::bigint,
+           min(created_at)::text, max(created_at)::text, min(expires_at)::text
+    FROM assets_operationitem AS item JOIN workspace_assets AS asset ON asset.id = item.asset_id
+    WHERE item.operation_id = %s
+    GROUP BY GROUPING SETS ((), (asset_type), (user_id))
+    ORDER BY grouping(asset_type, user_id) = 2, count(*) DESC LIMIT 60
+"""
+_ALL, _BY_USER, _BY_TYPE = 3, 2, 1
+
+
+def _freeze(operation: Operation, chosen: dict[Verb, QuerySet[WorkspaceAsset]]) -> None:
+    """Writes down which assets, and what they are; all that follows is about these."""
+    with connection.cursor() as cursor:
+        for verb, assets in chosen.items():
+            try:
+                sql, params = assets.order_by().values("id").query.sql_with_params()
+            except EmptyResultSet:
+                continue
+            cursor.execute(_FREEZE.format(chosen=sql), [operation.pk, verb, *params])
+        cursor.execute(_SUMMARIZE, [operation.pk])
+        rows = cursor.fetchall()
+    counts = operation.items.values("verb").annotate(number=Count("asset_id")).values_list("verb", "number")
+    operation.summary = _summary(rows) | {"verbs": dict(counts)}
+    operation.total = sum(operation.summary["verbs"].values())
+    operation.state = Operation.State.READY
+    operation.save(update_fields=["summary", "total", "state"])
+
+
+def _summary(rows: list[tuple]) -> dict[str, Any]:
+    total = next(row for row in rows if row[2] == _ALL)
+    oldest, newest, first_expiry = total[5:]
+    return {
+        "bytes": total[4] or 0,
+        "oldest": oldest,
+        "newest": newest,
+        "first_expiry": first_expiry,
+        "types": [[row[0], row[3], row[4]] for row in rows if row[2] == _BY_TYPE],
+        "users": [[str(row[1]), row[3], row[4]] for row in rows if row[2] == _BY_USER],
+    }
+
+
+# --- Steering ----------------------------------------------------------------
+
+
+def start(operation: Operation, *, actor: User, confirmed: int | None, options: dict[str, Any]) -> None:
+    """Sets a confirmed operation going; a large one only by its number."""
+    if operation.total > CONFIRM_ABOVE and confirmed != operation.total:
+        raise Refused(f"Type {operation.total} to confirm so many assets. Nothing has been done yet.")
+    if not operation.total:
+        raise Refused("There is nothing to do: no asset was selected.")
+    _move(
+        operation,
+        "It has been started already.",
+        Q(state=Operation.State.READY),
+        state=Operation.State.RUNNING,
+        started_at=Now(),
+        actor=actor,
+        options=options,
+    )
+
+
+def cancel(operation: Operation) -> None:
+    """Stops it between two chunks. One that has not begun is put away."""
+    stoppable = Q(state__in=[Operation.State.READY, *Operation.UNDER_WAY])
+    _move(
+        operation,
+        "It is not under way any more.",
+        stoppable,
+        state=Operation.State.CANCELLED,
+        finished_at=Now(),
+    )
+
+
+def retry(operation: Operation) -> None:
+    """Runs what failed once more, and what a cancel left."""
+    stopped = Q(state__in=[Operation.State.CANCELLED, Operation.State.FINISHED]) & Q(undone=0)
+    with transaction.atomic():
+        _move(
+            operation,
+            "Only an operation that has ended, and was not undone, is run again.",
+            stopped & Q(started_at__isnull=False),
+            state=Operation.State.RUNNING,
+            started_at=Now(),
+            finished_at=None,
+            settled_before=F("done") + F("gone"),
+            failed=0,
+        )
+        failed = operation.items.filter(state=State.FAILED)
+        if not failed.update(state=State.PENDING, reason="") and not _pending(operation).exists():
+            raise Refused("There is nothing left to do.")
+
+
+def undo(operation: Operation, *, actor: User) -> None:
+    """Brings back what it removed, or gives back the expiry that it moved, while that can be done."""
+    ended = Q(state__in=[Operation.State.CANCELLED, Operation.State.FINISHED, Operation.State.UNDONE])
+    if not can_undo(operation):
+        raise Refused("Nothing of this operation can be undone any more.")
+    _move(
+        operation,
+        "Only an operation that has ended can be undone.",
+        ended,
+        state=Operation.State.UNDOING,
+        undone_by=actor,
+        started_at=Now(),
+        finished_at=None,
+    )
+
+
+def can_undo(operation: Operation) -> bool:
+    return _to_restore(operation).exists() or _to_shorten(operation).exists()
+
+
+def _move(operation: Operation, otherwise: str, allowed: Q, **values: Any) -> None:
+    """From one state to another, unless somebody else has moved it meanwhile."""
+    if not Operation.objects.filter(allowed, pk=operation.pk).update(**values):
+        raise Refused(otherwise)
+    operation.refresh_from_db()
+
+
+# --- Running -----------------------------------------------------------------
+
+
+def advance(operation_id: int) -> None:
+    """Brings an operation to the end of what it is at. Whoever is interrupted may begin again."""
+    operation = Operation.objects.filter(pk=operation_id).first()
+    steps = {
+        Operation.State.PREPARING: _prepare,
+        Operation.State.RUNNING: _run,
+        Operation.State.UNDOING: _undo,
+    }
+    if operation and operation.state in steps:
+        steps[Operation.State(operation.state)](operation)
+
+
+def _prepare(operation: Operation) -> None:
+    with transaction.atomic():
+        locked = Operation.objects.select_for_update().get(pk=operation.pk)
+        if locked.state == Operation.State.PREPARING:
+            _freeze(locked, {Verb(locked.action): _selected_by(locked.filter or "")})
+
+
+def _run(operation: Operation) -> None:
+    for verb in ORDER:
+        for asset_ids in _chunks(operation, verb):
+            _act(verb, asset_ids, operation)
+    if not _pending(operation).exists():
+        _finish(operation, Operation.State.RUNNING, Operation.State.FINISHED)
+
+
+def _chunks(operation: Operation, verb: Verb) -> Iterator[list[UUID]]:
+    """What is still to be done with that verb, while nobody cancels."""
+    last = UUID(int=0)
+    while _is_still(operation, Operation.State.RUNNING):
+        pending = _pending(operation).filter(verb=verb, asset_id__gt=last).order_by("asset_id")
+        asset_ids = list(pending.values_list("asset_id", flat=True)[: CHUNK[verb]])
+        if not asset_ids:
+            return
+        yield asset_ids
+        last = asset_ids[-1]
+
+
+def _act(verb: Verb, asset_ids: list[UUID], operation: Operation) -> None:
+    common = {"actor": operation.actor, "operation": operation, "record": partial(_record, operation)}
+    if verb == Verb.PROMOTE:
+        dispositions.promote(asset_ids, labels=Labels(**operation.options), **common)
+    elif verb == Verb.DELETE:
+        dispositions.delete(asset_ids, **common)
+    else:
+        dispositions.extend(asset_ids, **common)
+
+
+def _undo(operation: Operation) -> None:
+    record = partial(_record_undone, operation)
+    for found in _undo_chunks(operation, _to_restore(operation)):
+        dispositions.restore(found, actor=operation.undone_by, record=record)
+    for found in _undo_chunks(operation, _to_shorten(operation)):
+        dispositions.undo_extensions(found, record=record)
+    _finish(operation, Operation.State.UNDOING, Operation.State.UNDONE)
+
+
+def _undo_chunks(operation: Operation, what: QuerySet) -> Iterator[dict[int, UUID]]:
+    """Entries by id, with their assets; each once, even where it cannot be undone."""
+    last = UUID(int=0)
+    while _is_still(operation, Operation.State.UNDOING):
+        rows = what.filter(asset_id__gt=last).order_by("asset_id").values_list("id", "asset_id")
+        found = dict(rows[:UNDO_CHUNK])
+        if not found:
+            return
+        yield found
+        last = max(found.values())
+
+
+def _to_restore(operation: Operation) -> QuerySet[Disposition]:
+    return Disposition.objects.restorable().filter(operation=operation)
+
+
+def _to_shorten(operation: Operation) -> QuerySet[Extension]:
+    return Extension.objects.filter(operation=operation, undone_at=None)
+
+
+def _pending(operation: Operation) -> QuerySet[OperationItem]:
+    return OperationItem.objects.filter(operation=operation, state=State.PENDING)
+
+
+def _is_still(operation: Operation, state: Operation.State) -> bool:
+    return Operation.objects.filter(pk=operation.pk, state=state).exists()
+
+
+def _finish(operation: Operation, state: Operation.State, ended: Operation.State) -> None:
+    # Unless it was cancelled meanwhile.
+    Operation.objects.filter(pk=operation.pk, state=state).update(state=ended, finished_at=Now())
+
+
+# --- Results -----------------------------------------------------------------
+
+# Only of what is not settled yet: whoever comes second, after an interruption, changes nothing.
+_RECORD = """
+    WITH outcome AS (
+        SELECT * FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[])
+            AS row (id, state, reason)
+    ), settled AS (
+        UPDATE assets_operationitem AS item SET state = outcome.state, reason = outcome.reason
+        FROM outcome
+        WHERE item.operation_id = %(operation)s AND item.asset_id = outcome.id AND item.state = %(before)s
+        RETURNING item.state
+    )
+    UPDATE assets_operation SET
+        done = done + (SELECT count(*) FROM settled WHERE state = 'done') - %(undoes)s * moved.number,
+        gone = gone + (SELECT count(*) FROM settled WHERE state = 'gone'),
+        failed = failed + (SELECT count(*) FROM settled WHERE state = 'failed'),
+        undone = undone + (SELECT count(*) FROM settled WHERE state = 'undone')
+    FROM (SELECT count(*) AS number FROM settled) AS moved
+    WHERE assets_operation.id = %(operation)s
+"""
+
+
+def _record(operation: Operation, outcomes: Outcomes) -> None:
+    _write_down(operation, outcomes, before=State.PENDING)
+
+
+def _record_undone(operation: Operation, outcomes: Outcomes) -> None:
+    """An asset that cannot be undone stays done, and says why."""
+    undone = {
+        pk: outcome._replace(state=State.UNDONE)
+        if outcome.state == State.DONE
+        else outcome._replace(state=State.DONE, reason=f"Not undone: {outcome.reason}")
+        for pk, outcome in outcomes.items()
+    }
+    _write_down(operation, undone, before=State.DONE)
+
+
+def _write_down(operation: Operation, outcomes: Outcomes, *, before: State) -> None:
+    params = {
+        "operation": operation.pk,
+        "ids": list(outcomes),
+        "states": [outcome.state.value for outcome in outcomes.values()],
+        "reasons": [outcome.reason for outcome in outcomes.values()],
+        "before": before,
+        "undoes": int(before == State.DONE),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, params)

@@ -1,0 +1,396 @@
+"""Leaving the workspace, staying longer, coming back: the only writer of the product's rows.
+
+Each verb takes a set of ids and who acts, and says of each asset what became of it. `record` is called
+with that inside the transaction that did it, so that a record is kept of what happened and nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import DatabaseError, OperationalError, connection, transaction
+from psycopg.types.json import Jsonb
+
+from assets.departure_trigger import RECORDED, ROW_AS_JSON
+from assets.models import Disposition, Operation
+from assets.models.ledger import keep_files_in_place
+from assets.models.upstream import ASSET_LIFETIME
+from assets.outcomes import (
+    DONE,
+    GONE,
+    Outcome,
+    Outcomes,
+    Record,
+    State,
+    failed,
+    keep_no_record,
+    note,
+    rows,
+    together_or_singly,
+)
+from assets.saving import Copy, Labels, copy_to_library, vanished
+
+BATCH = 1_000  # rows of one statement: the quickest, and locks are short
+
+# --- Departures --------------------------------------------------------------
+
+# The locks are taken in the order of ids, so that two departures wait for each other in turn.
+_THESE = "id = ANY(%(ids)s) ORDER BY id FOR UPDATE"
+# Every worker takes others; each row is judged again under its lock.
+_EXPIRED = (
+    "expires_at <= statement_timestamp() AND NOT id = ANY(%(without)s)"
+    " ORDER BY expires_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
+)
+_THESE_IF_EXPIRED = "id = ANY(%(ids)s) AND expires_at <= statement_timestamp() FOR UPDATE SKIP LOCKED"
+
+_DEPART = """
+    WITH leaving AS MATERIALIZED (SELECT id FROM workspace_assets WHERE {which}),
+    left_now AS (
+        DELETE FROM workspace_assets AS asset USING leaving WHERE asset.id = leaving.id
+        RETURNING asset.id, asset.user_id, {row} AS row
+    )
+    INSERT INTO {ledger} (asset_id, user_id, action, row, actor_id, operation_id, purge_after, saved)
+    SELECT id, user_id, %(action)s, row, %(actor)s, %(operation)s,
+           statement_timestamp() + make_interval(hours => %(grace)s), %(saved)s::jsonb -> id::text
+    FROM left_now
+    RETURNING asset_id
+"""
+
+
+def _depart(
+    which: str,
+    action: Disposition.Action,
+    *,
+    actor: User | None = None,
+    operation: Operation | None = None,
+    saved: dict[str, Any] | None = None,
+    **params: Any,
+) -> set[UUID]:
+    """Removes rows and writes the ledger, in one statement; returns which."""
+    sql = _DEPART.format(which=which, row=ROW_AS_JSON, ledger=Disposition._meta.db_table)
+    params |= {
+        "action": action,
+        "actor": actor and actor.pk,
+        "operation": operation and operation.pk,
+        "grace": settings.PURGE_GRACE_HOURS,
+        "saved": Jsonb(saved or {}),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, 'on', true)", [RECORDED])
+        cursor.execute(sql, params)
+        left = {pk for (pk,) in cursor.fetchall()}
+        cursor.execute("SELECT set_config(%s, 'off', true)", [RECORDED])
+    return left
+
+
+def delete(
+    asset_ids: Iterable[UUID],
+    *,
+    actor: User,
+    operation: Operation | None = None,
+    record: Record = keep_no_record,
+) -> Outcomes:
+    def act(ids: list[UUID]) -> Outcomes:
+        left = _depart(_THESE, Disposition.Action.DELETED, actor=actor, operation=operation, ids=ids)
+        return {pk: DONE if pk in left else GONE for pk in ids}
+
+    return together_or_singly(act, list(asset_ids), record)
+
+
+class Expired(NamedTuple):
+    done: int
+    failed: int
+
+
+def expire(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None) -> Expired:
+    """Removes every asset whose time has passed now; any number of workers may at once."""
+    done, refused = 0, []
+    while True:
+        try:
+            with transaction.atomic():
+                left = _depart(_EXPIRED, Disposition.Action.EXPIRED, without=refused, limit=batch)
+            more, number = bool(left), len(left)
+        except OperationalError:
+            raise
+        except DatabaseError:
+            number, now_refused = _expire_singly(refused, batch)
+            refused += now_refused
+            # With so many that are refused, the way to the others is too long to be walked each time.
+            more = bool(number or now_refused) and len(refused) < batch
+        done += number
+        progress(done)
+        if not more:
+            return Expired(done, len(refused))
+
+
+def _expire_singly(without: list[UUID], limit: int) -> tuple[int, list[UUID]]:
+    ids = [
+        pk
+        for (pk,) in rows(
+            "SELECT id FROM workspace_assets WHERE expires_at <= statement_timestamp()"
+            " AND NOT id = ANY(%(without)s) ORDER BY expires_at, id LIMIT %(limit)s",
+            {"without": without, "limit": limit},
+        )
+    ]
+
+    def act(ids: list[UUID]) -> Outcomes:
+        left = _depart(_THESE_IF_EXPIRED, Disposition.Action.EXPIRED, ids=ids)
+        return {pk: DONE if pk in left else GONE for pk in ids}
+
+    outcomes = together_or_singly(act, ids, keep_no_record)
+    states = [outcome.state for outcome in outcomes.values()]
+    return states.count(State.DONE), [pk for pk, outcome in outcomes.items() if outcome.state == State.FAILED]
+
+
+# --- Saving ------------------------------------------------------------------
+
+
+def promote(
+    asset_ids: Iterable[UUID],
+    *,
+    actor: User,
+    operation: Operation | None = None,
+    labels: Labels = Labels(),  # noqa: B008 (it never changes)
+    record: Record = keep_no_record,
+) -> Outcomes:
+    """Moves assets to the permanent library: files first, outside of any transaction, then rows.
+
+    A crash between the two leaves the asset where it was; running again finishes it.
+    """
+    copies = copy_to_library(list(asset_ids))
+    outcomes = {pk: failed(fault) for pk, fault in copies.faults.items()}
+    outcomes |= dict.fromkeys(copies.gone, GONE)
+    if outcomes:
+        note(outcomes, record)
+
+    def act(ids: list[UUID]) -> Outcomes:
+        return _move_rows([copies.made[pk] for pk in ids], labels, actor, operation)
+
+    return outcomes | together_or_singly(act, list(copies.made), record)
+
+
+def _move_rows(made: list[Copy], labels: Labels, actor: User, operation: Operation | None) -> Outcomes:
+    keep_files_in_place()
+    found = rows(
+        f"SELECT id, user_id, temp_storage_path, thumbnail_path FROM workspace_assets WHERE {_THESE}",  # noqa: S608
+        {"ids": [copy.asset_id for copy in made]},
+    )
+    present = {row[0]: row[1:] for row in found}
+    outcomes: Outcomes = {}
+    unchanged = []
+    for copy in made:
+        if copy.asset_id not in present:
+            outcomes[copy.asset_id] = GONE
+        elif present[copy.asset_id] != copy.source:
+            outcomes[copy.asset_id] = failed("The asset was changed while it was being copied")
+        else:
+            unchanged.append(copy)
+    for pk in vanished(unchanged):
+        outcomes[pk] = failed("The copy was removed before the asset was saved")
+    ready = {copy.asset_id: copy for copy in unchanged if copy.asset_id not in outcomes}
+    entered = _enter_library(list(ready.values()), labels)
+    saved = {str(pk): ready[pk].as_json() for pk in entered}
+    _depart(
+        _THESE, Disposition.Action.PROMOTED, actor=actor, operation=operation, saved=saved, ids=list(entered)
+    )
+    taken = failed("The library already has an asset with this id")
+    return outcomes | {pk: DONE if pk in entered else taken for pk in ready}
+
+
+_ENTER = """
+    INSERT INTO user_library (
+        id, user_id, asset_type, storage_path, file_size_bytes, mime_type, duration_seconds,
+        original_prompt, model_used, generation_seed, collection_id, custom_title, tags,
+        thumbnail_path, width, height
+    )
+    SELECT asset.id, asset.user_id, asset.asset_type, copy.path, copy.size,
+           coalesce(copy.mime, asset.mime_type), asset.duration_seconds, asset.original_prompt,
+           asset.model_used, asset.generation_seed, %(collection_id)s, %(title)s, %(tags)s,
+           copy.thumbnail, asset.width, asset.height
+    FROM jsonb_to_recordset(%(copies)s) AS copy (id uuid, path text, size bigint, mime text, thumbnail text)
+    JOIN workspace_assets AS asset ON asset.id = copy.id
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+"""
+
+
+def _enter_library(copies: list[Copy], labels: Labels) -> set[UUID]:
+    if not copies:
+        return set()
+    described = [
+        {
+            "id": str(copy.asset_id),
+            "path": copy.file.key,
+            "size": copy.file.size,
+            "mime": copy.mime,
+            "thumbnail": copy.thumbnail and copy.thumbnail.key,
+        }
+        for copy in copies
+    ]
+    return {pk for (pk,) in rows(_ENTER, labels._asdict() | {"copies": Jsonb(described)})}
+
+
+# --- Staying longer ----------------------------------------------------------
+
+_EXTEND = """
+    WITH found AS MATERIALIZED (
+        SELECT id, expires_at FROM workspace_assets WHERE {these}
+    ), moved AS (
+        UPDATE workspace_assets AS asset SET expires_at = statement_timestamp() + %(lifetime)s
+        FROM found WHERE asset.id = found.id AND found.expires_at < statement_timestamp() + %(lifetime)s
+        RETURNING asset.id, found.expires_at AS expired_at, asset.expires_at
+    ), noted AS (
+        INSERT INTO assets_extension (asset_id, actor_id, operation_id, expired_at, expires_at)
+        SELECT id, %(actor)s, %(operation)s, expired_at, expires_at FROM moved
+    )
+    SELECT found.id, moved.id IS NOT NULL, found.expires_at IS NULL
+    FROM found LEFT JOIN moved ON moved.id = found.id
+"""
+
+
+def extend(
+    asset_ids: Iterable[UUID],
+    *,
+    actor: User,
+    operation: Operation | None = None,
+    lifetime: timedelta = ASSET_LIFETIME,
+    record: Record = keep_no_record,
+) -> Outcomes:
+    """Lets assets live for so long from now, unless they would longer."""
+
+    def act(ids: list[UUID]) -> Outcomes:
+        params = {
+            "ids": ids,
+            "lifetime": lifetime,
+            "actor": actor.pk,
+            "operation": operation and operation.pk,
+        }
+        never_does, later = (
+            Outcome(State.DONE, "It never expires"),
+            Outcome(State.DONE, "It expires later anyway"),
+        )
+        found = {
+            pk: DONE if moved else never_does if never else later
+            for pk, moved, never in rows(_EXTEND.format(these=_THESE), params)
+        }
+        return {pk: found.get(pk, GONE) for pk in ids}
+
+    return together_or_singly(act, list(asset_ids), record)
+
+
+_SHORTEN = """
+    WITH undone AS (
+        SELECT id, asset_id, expired_at, expires_at FROM assets_extension
+        WHERE id = ANY(%(ids)s) AND undone_at IS NULL ORDER BY asset_id FOR UPDATE
+    ), moved AS (
+        UPDATE workspace_assets AS asset SET expires_at = undone.expired_at
+        FROM undone WHERE asset.id = undone.asset_id AND asset.expires_at = undone.expires_at
+        RETURNING undone.id, undone.asset_id
+    )
+    UPDATE assets_extension AS extension SET undone_at = statement_timestamp()
+    FROM moved WHERE extension.id = moved.id RETURNING extension.asset_id
+"""
+
+
+def undo_extensions(extensions: Mapping[int, UUID], *, record: Record = keep_no_record) -> Outcomes:
+    """Gives assets the expiry they had, by the ids of the extensions and of their assets."""
+    ids_of = {asset_id: pk for pk, asset_id in extensions.items()}
+
+    def act(asset_ids: list[UUID]) -> Outcomes:
+        moved = {pk for (pk,) in rows(_SHORTEN, {"ids": [ids_of[asset_id] for asset_id in asset_ids]})}
+        changed = failed("The asset has left, or its expiry has changed since")
+        return {pk: DONE if pk in moved else changed for pk in asset_ids}
+
+    return together_or_singly(act, list(ids_of), record)
+
+
+# --- Coming back -------------------------------------------------------------
+
+_RETURN = """
+    INSERT INTO workspace_assets ({columns})
+    SELECT {values}
+    FROM (
+        SELECT entry.row, jsonb_populate_record(NULL::workspace_assets, entry.row) AS asset
+        FROM {ledger} AS entry WHERE entry.id = ANY(%(ids)s)
+    ) AS returning_now
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
+# Not those that the database computes itself.
+_COLUMNS = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = to_regclass('workspace_assets') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+_MARK_RESTORED = """
+    UPDATE {ledger} SET restored_at = statement_timestamp(), restored_by_id = %(actor)s
+    WHERE id = ANY(%(ids)s)
+"""
+_LEAVE_LIBRARY = """
+    WITH returned AS (
+        DELETE FROM user_library AS saved USING {ledger} AS entry
+        WHERE saved.id = entry.asset_id AND entry.id = ANY(%(ids)s) AND entry.action = 'promoted'
+        RETURNING entry.id, to_jsonb(saved) AS row
+    )
+    UPDATE {ledger} AS entry SET saved = entry.saved || jsonb_build_object('row', returned.row)
+    FROM returned WHERE entry.id = returned.id
+"""
+
+
+def restore(disposition_ids: Iterable[int], *, actor: User, record: Record = keep_no_record) -> Outcomes:
+    """Brings assets back as they were, files and all, while their files are still kept.
+
+    One whose time has passed meanwhile lives for another seven days, or the clean-up would take it again.
+    """
+    entries = Disposition.objects.filter(id__in=list(disposition_ids)).values_list("asset_id", "id")
+    latest = dict(entries.order_by("id"))
+
+    def act(asset_ids: list[UUID]) -> Outcomes:
+        return _bring_back({latest[pk]: pk for pk in asset_ids}, actor)
+
+    return together_or_singly(act, list(latest), record)
+
+
+def _bring_back(wanted: dict[int, UUID], actor: User) -> Outcomes:
+    keep_files_in_place()
+    entries = Disposition.objects.filter(id__in=wanted).order_by("asset_id").select_for_update()
+    locked = {entry.id: entry for entry in entries.only("id", "purged_at", "restored_at")}
+    # Asked again under the locks, of the database's own clock.
+    open_ids = set(Disposition.objects.restorable().filter(id__in=wanted).values_list("id", flat=True))
+    outcomes = {wanted[pk]: failed(_why_not(locked.get(pk))) for pk in wanted if pk not in open_ids}
+    ids = [pk for pk in wanted if pk in open_ids]
+    returned = _return_rows(ids)
+    back = [pk for pk in ids if wanted[pk] in returned]
+    with connection.cursor() as cursor:
+        for sql in (_MARK_RESTORED, _LEAVE_LIBRARY):
+            cursor.execute(sql.format(ledger=Disposition._meta.db_table), {"ids": back, "actor": actor.pk})
+    taken = failed("An asset with its id, or at its place in the job, is in the workspace already")
+    return outcomes | {wanted[pk]: DONE if pk in back else taken for pk in ids}
+
+
+def _return_rows(ids: list[int]) -> set[UUID]:
+    quote = connection.ops.quote_name
+    columns = [name for (name,) in rows(_COLUMNS, {})]
+    values = {name: f"(asset).{quote(name)}" for name in columns}
+    # The row of jsonb_populate_record cannot tell a null of JSON from one of SQL.
+    values["generation_settings"] = "row -> 'generation_settings'"
+    values["expires_at"] = (
+        "CASE WHEN (asset).expires_at <= statement_timestamp()"
+        " THEN statement_timestamp() + %(lifetime)s ELSE (asset).expires_at END"
+    )
+    sql = _RETURN.format(
+        columns=", ".join(map(quote, columns)),
+        values=", ".join(values.values()),
+        ledger=Disposition._meta.db_table,
+    )
+    return {pk for (pk,) in rows(sql, {"ids": ids, "lifetime": ASSET_LIFETIME})}
+
+
+def _why_not(entry: Disposition | None) -> str:
+    if entry is None:
+        return "There is no such entry in the ledger"
+    if entry.restored_at:
+        return "It has been brought back already"
+    return "Its files have been removed" if entry.purged_at else "The time for bringing it back has passed"

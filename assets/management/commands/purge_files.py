@@ -1,0 +1,38 @@
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from assets import clean_up
+from assets.management.progress import Bar
+from assets.models import Disposition
+from assets.purge import schedule_departures_by_others
+
+
+class Command(BaseCommand):
+    help = "Removes the files of assets that have left, as the worker does every minute."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="do it; otherwise only say what would be done")
+        parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        schedule_departures_by_others()
+        due = Disposition.objects.due().count()
+        if not options["yes"]:
+            waiting = Disposition.objects.pending().count() - due
+            text = f"The files of {due:,} assets are due, of {waiting:,} later; --yes removes those due."
+            self._answer(options, text, due=due, waiting=waiting)
+            return
+        bar = Bar("assets")
+        purged = clean_up.purge(lambda done: bar.show(done, max(due, done)))
+        bar.end()
+        text = f"The files of {purged.done:,} assets removed."
+        if purged.failed:
+            text += f" Those of {purged.failed:,} could not be, and are tried again later."
+        self._answer(options, text, **purged._asdict())
+        if purged.failed:
+            raise SystemExit(1)
+
+    def _answer(self, options: dict[str, Any], text: str, **numbers: int) -> None:
+        self.stdout.write(json.dumps(numbers) if options["json"] else text)

@@ -1,0 +1,69 @@
+"""What became of each asset of a set; acting on a set so that one asset does not stop the others."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from assets.models import OperationItem
+
+State = OperationItem.State
+
+
+class Outcome(NamedTuple):
+    """What became of one asset: done, gone before, or failed for a reason."""
+
+    state: OperationItem.State
+    reason: str = ""
+
+
+Outcomes = dict[UUID, Outcome]
+Record = Callable[[Outcomes], None]
+
+DONE, GONE = Outcome(State.DONE), Outcome(State.GONE)
+
+
+def failed(reason: object) -> Outcome:
+    return Outcome(State.FAILED, str(reason))
+
+
+def keep_no_record(outcomes: Outcomes) -> None:
+    pass
+
+
+def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], record: Record) -> Outcomes:
+    """Acts on all in one transaction; where the database refuses, on each in its own.
+
+    A single asset that the database refuses (a constraint, a trigger of the product's) does not hold up
+    the others. What is no asset's fault, such as a lost connection, is raised.
+    """
+    if not ids:
+        return {}
+    try:
+        with transaction.atomic():
+            outcomes = act(ids)
+            record(outcomes)
+        return outcomes
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        if len(ids) == 1:
+            return note({ids[0]: failed(f"The database refused: {_first_line(error)}")}, record)
+    return {pk: outcome for each in ids for pk, outcome in together_or_singly(act, [each], record).items()}
+
+
+def note(outcomes: Outcomes, record: Record) -> Outcomes:
+    with transaction.atomic():
+        record(outcomes)
+    return outcomes
+
+
+def _first_line(error: DatabaseError) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+def rows(sql: str, params: Mapping[str, Any]) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()

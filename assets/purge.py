@@ -1,0 +1,192 @@
+"""Removes the files of assets that have left, when their time has come; nothing is best effort.
+
+Each entry of the ledger keeps what became of each of its files. One that cannot be removed now is tried
+again, later each time, and never holds up another.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from assets.file_names import named_keys
+from assets.models import Disposition, LibraryAsset
+from assets.models.ledger import NEXT_TRY, remove_files_alone
+from assets.previews import drop_preview, preview_name
+from assets.storage import (
+    LIBRARY,
+    WORKSPACE,
+    FileFault,
+    MissingFile,
+    PathFault,
+    Store,
+    key_of,
+    thumbnail_beside,
+)
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200  # entries whose files go in one transaction
+LONGEST_WAIT = timedelta(hours=6)  # between two tries
+
+STORES = {store.alias: store for store in (WORKSPACE, LIBRARY)}
+
+
+class Purged(NamedTuple):
+    done: int
+    failed: int
+
+
+@dataclass
+class File:
+    """A file of an entry, and what became of it."""
+
+    store: str
+    path: str
+    # removed; missing; kept (another asset names it); outside (the path names no place in the store); failed
+    state: str = ""
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        return key_of(self.path, STORES[self.store].bucket)
+
+    def settle(self, state: str, reason: object = "") -> None:
+        self.state, self.reason = state, str(reason)
+
+
+def purge(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None) -> Purged:
+    """Removes the files of every entry that is due."""
+    schedule_departures_by_others()
+    done = failed = 0
+    while True:
+        with transaction.atomic():
+            purged = _purge_batch(batch)
+        done, failed = done + purged.done, failed + purged.failed
+        progress(done)
+        if not any(purged):
+            return Purged(done, failed)
+
+
+def schedule_departures_by_others() -> None:
+    """The trigger that wrote these entries cannot know for how long files are kept."""
+    grace = timedelta(hours=settings.PURGE_GRACE_HOURS)
+    waiting = Disposition.objects.pending().annotate(next_try=NEXT_TRY).filter(next_try=None)
+    waiting.update(purge_after=F("disposed_at") + grace)
+
+
+def _purge_batch(size: int) -> Purged:
+    # Until the commit nothing comes back, so that no row can come to name what is removed here.
+    remove_files_alone()
+    due = Disposition.objects.due().order_by("next_try", "id").select_for_update(skip_locked=True)
+    entries = list(due[:size])
+    files = {entry.id: _files_of(entry) for entry in entries}
+    _check_library_copies(entries, files)
+    for alias, store in STORES.items():
+        _remove([file for each in files.values() for file in each if file.store == alias], store, files)
+    for entry in entries:
+        _note(entry, files[entry.id])
+    names = ["purged_at", "retry_at", "attempts", "last_error", "files"]
+    Disposition.objects.bulk_update(entries, names)
+    failed = sum(entry.purged_at is None for entry in entries)
+    return Purged(len(entries) - failed, failed)
+
+
+def _files_of(entry: Disposition) -> list[File]:
+    """The files that this entry is to remove: the workspace's, or the library's after a return from it."""
+    try:
+        return list(_library_files(entry) if entry.restored_at else _workspace_files(entry))
+    except Exception as error:
+        logger.exception("The entry %s of the ledger is not understood", entry.pk)
+        return [File("workspace", "", "failed", f"The entry is not understood: {error!r}")]
+
+
+def _workspace_files(entry: Disposition) -> Iterator[File]:
+    path, thumbnail = entry.row["temp_storage_path"], entry.row["thumbnail_path"]
+    paths = [path, thumbnail]
+    with contextlib.suppress(PathFault):  # said of the path itself
+        paths.append(thumbnail_beside(key_of(path, WORKSPACE.bucket)))
+    for each in dict.fromkeys(filter(None, paths)):
+        yield _file(WORKSPACE, each)
+    if not path:
+        yield _file(WORKSPACE, path)
+
+
+def _library_files(entry: Disposition) -> Iterator[File]:
+    for saved in (entry.saved["file"], entry.saved["thumbnail"]):
+        if saved:
+            yield _file(LIBRARY, saved["key"])
+
+
+def _file(store: Store, path: str) -> File:
+    file = File(store.alias, path)
+    try:
+        _ = file.key
+    except PathFault as fault:
+        file.settle("outside", fault)
+    return file
+
+
+def _check_library_copies(entries: list[Disposition], files: dict[int, list[File]]) -> None:
+    """The workspace's file of a saved asset goes only while the library's is there, and on disk."""
+    saved = [
+        entry for entry in entries if entry.action == Disposition.Action.PROMOTED and not entry.restored_at
+    ]
+    paths = LibraryAsset.objects.filter(id__in=[entry.asset_id for entry in saved])
+    path_of: dict[UUID, str] = dict(paths.values_list("id", "storage_path"))
+    for entry in saved:
+        try:
+            if entry.asset_id in path_of:  # else the library has let go of it
+                LIBRARY.settle(path_of[entry.asset_id])
+        except FileFault as fault:
+            for file in files[entry.id]:
+                file.settle("failed", f"It stays, since of the library's copy this is said: {fault}")
+
+
+def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> None:
+    open_files = [file for file in todo if not file.state]
+    # One that has to stay for its own entry has to stay for the others.
+    named = {file.key for file in todo if file.state == "failed" and file.path}
+    named |= named_keys(store, {file.key for file in open_files}, besides=list(files))
+    results = store.remove({file.key for file in open_files} - named)
+    for file in open_files:
+        if file.key in named:
+            file.settle("kept", "Another asset, here or in the ledger, has the same file")
+            continue
+        fault = results[file.key]
+        if fault is None:
+            file.settle("removed")
+        elif isinstance(fault, MissingFile):
+            file.settle("missing", fault)
+        else:
+            file.settle("outside" if isinstance(fault, PathFault) else "failed", fault)
+
+
+def _note(entry: Disposition, files: list[File]) -> None:
+    _recall(entry, files)
+    entry.files = [asdict(file) for file in files]
+    faults = [file.reason for file in files if file.state == "failed"]
+    if faults:
+        entry.attempts += 1
+        entry.last_error = faults[0]
+        entry.retry_at = timezone.now() + min(timedelta(minutes=2 ** min(entry.attempts, 12)), LONGEST_WAIT)
+        return
+    entry.purged_at, entry.retry_at, entry.last_error = timezone.now(), None, ""
+    if not entry.restored_at:
+        drop_preview(preview_name(WORKSPACE.alias, entry.asset_id))
+
+
+def _recall(entry: Disposition, files: list[File]) -> None:
+    """What an earlier try removed, this one only finds missing."""
+    removed = {(each["store"], each["path"]) for each in entry.files or () if each["state"] == "removed"}
+    for file in files:
+        if file.state == "missing" and (file.store, file.path) in removed:
+            file.settle("removed")
