@@ -1,140 +1,32 @@
-"""The gallery's filters: page, links, exports and operations all select through them."""
+"""The filters of lists: page, links, exports and operations all select through them."""
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import django_filters as filters
 from django import forms
-from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from assets.models import Profile, WorkspaceAsset
+from assets.fields import (
+    Actor,
+    ActorField,
+    ConditionsField,
+    MimeField,
+    Owner,
+    OwnerField,
+    SizeField,
+    StrictForm,
+    TypeField,
+    WordsField,
+    either,
+)
+from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.pagination import Order
-from assets.setting_conditions import ConditionError, SettingCondition
-
-# --- Fields ------------------------------------------------------------------
-
-
-class Owner(NamedTuple):
-    id: UUID
-    username: str | None  # None where the profile is gone, or has no name
-
-
-class OwnerField(forms.CharField):
-    """A user by UUID or by name. A UUID need not have a profile: assets outlive them."""
-
-    def clean(self, value: Any) -> Owner | None:
-        text = super().clean(value)
-        if not text:
-            return None
-        uuid = _uuid(text)
-        condition = {"id": uuid} if uuid else {"username": text}
-        found = Profile.objects.filter(**condition).values_list("id", "username").first()
-        if found is None and uuid is None:
-            raise ValidationError(f"There is no user named “{text}”.")
-        return Owner(*found) if found else Owner(uuid, None)
-
-
-class WordsField(forms.CharField):
-    def validate(self, value: str) -> None:
-        super().validate(value)
-        if value and not re.search(r"\w", value):
-            raise ValidationError("Write at least one word.")
-
-
-class TypeField(forms.CharField):
-    """A type of the product's; it may have more of them than we know."""
-
-    def run_validators(self, value: str) -> None:
-        super().run_validators(value)  # first, since no query can hold a NUL
-        known = not value or value in WorkspaceAsset.Type.values
-        if not known and not WorkspaceAsset.objects.filter(asset_type=value).exists():
-            raise ValidationError(
-                f"“{value}” is not a type of asset: choose {_either(WorkspaceAsset.Type.values)}."
-            )
-
-
-class MimeField(forms.CharField):
-    def validate(self, value: str) -> None:
-        super().validate(value)
-        if value and not re.fullmatch(r"[\w.+-]+/[\w.+-]+", value):
-            raise ValidationError("Write a type such as image/png.")
-
-
-class SizeField(forms.CharField):
-    """Bytes, with or without a decimal unit: 500000, 500 kB, 1.5 MB."""
-
-    UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
-
-    def clean(self, value: Any) -> int | None:
-        text = super().clean(value)
-        if not text:
-            return None
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]{0,2})", text.lower(), re.ASCII)
-        if not match or match[2] not in self.UNITS:
-            raise ValidationError("Write a size such as 500000, 500 kB or 1.5 MB.")
-        return min(int(float(match[1]) * self.UNITS[match[2]]), BigIntegerField.MAX_BIGINT)
-
-
-class ConditionsField(forms.Field):
-    """Any number of conditions on settings; all must hold."""
-
-    MOST = 20
-
-    class widget(forms.SelectMultiple):  # noqa: N801 (the name that forms.Field looks for)
-        allow_multiple_selected = True
-
-    def clean(self, value: list[str] | None) -> list[SettingCondition]:
-        texts = [text for text in value or () if text.strip()]
-        if len(texts) > self.MOST:
-            raise ValidationError(f"At most {self.MOST} conditions on settings.")
-        try:
-            return [SettingCondition.parse(text) for text in texts]
-        except ConditionError as error:
-            raise ValidationError(str(error)) from None
-
-
-class StrictForm(forms.Form):
-    """Knows every parameter that it is given: one that is misspelt must not select everything."""
-
-    PAGING = frozenset({"after", "before"})
-    REPEATABLE = frozenset({"setting"})
-
-    def clean(self) -> dict[str, Any]:
-        for name, values in self.data.lists():
-            if name not in self.fields and name not in self.PAGING:
-                self.add_error(None, f"There is no filter named “{name[:60]}”.")
-            elif len(values) > 1 and name not in self.REPEATABLE:
-                self.add_error(
-                    name if name in self.fields else None, f"“{name}” is given {len(values)} times."
-                )
-        self._check_bounds("size_min", "size_max", "The smallest size is above the largest.")
-        self._check_bounds("created_after", "created_before", "These two times leave nothing between them.")
-        return self.cleaned_data
-
-    def _check_bounds(self, low: str, high: str, message: str) -> None:
-        bounds = self.cleaned_data.get(low), self.cleaned_data.get(high)
-        if None not in bounds and bounds[0] > bounds[1]:
-            self.add_error(high, message)
-
-
-def _either(values: Iterable[str]) -> str:
-    *most, last = values
-    return f"{', '.join(most)} or {last}"
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
+from assets.setting_conditions import SettingCondition
 
 # --- The selection -----------------------------------------------------------
 
@@ -169,6 +61,10 @@ class OwnerFilter(filters.Filter):
     field_class = OwnerField
 
 
+class ActorFilter(filters.Filter):
+    field_class = ActorField
+
+
 class TypeFilter(filters.Filter):
     field_class = TypeField
 
@@ -198,60 +94,51 @@ class ConditionsFilter(filters.Filter):
 
 
 def _one_of(label: str, choices: Mapping[str, str], method: str) -> filters.ChoiceFilter:
-    message = f"“%(value)s” is not known here: choose {_either(choices)}."
+    message = f"“%(value)s” is not known here: choose {either(choices)}."
     return filters.ChoiceFilter(
         label=label, choices=list(choices.items()), method=method, error_messages={"invalid_choice": message}
     )
 
 
-class AssetFilterSet(filters.FilterSet):
-    """What a query string selects, and the query strings around it.
-
-    A value that is not understood selects nothing, and `errors` says why.
-    """
-
-    user = OwnerFilter(label="User", method="filter_user")
-    job = filters.UUIDFilter(
-        label="Job", field_name="job_id", error_messages={"invalid": "Write the UUID of a job."}
-    )
-    type = TypeFilter(label="Type", field_name="asset_type")
-    model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
-    expires = _one_of("Expires", EXPIRIES, "filter_expires")
-    q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
-    seed = IntegerFilter(
+def _seed_filter() -> IntegerFilter:
+    return IntegerFilter(
         label="Seed",
         field_name="generation_seed",
         min_value=-BigIntegerField.MAX_BIGINT - 1,
         max_value=BigIntegerField.MAX_BIGINT,
         error_messages={"invalid": "Write a whole number."},
     )
-    mime = MimeFilter(label="MIME type", field_name="mime_type")
-    created_after = DateTimeFilter(
-        label="Created from", field_name="created_at", lookup_expr="gte", error_messages=_TIME_MESSAGES
-    )
-    created_before = DateTimeFilter(
-        label="Created before", field_name="created_at", lookup_expr="lt", error_messages=_TIME_MESSAGES
-    )
-    size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
-    size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
-    setting = ConditionsFilter(label="Setting", method="filter_settings")
-    sort = _one_of("Sort", {name: label for name, (label, _) in SORTS.items()}, "leave")
-    view = _one_of("View", VIEWS, "leave")
 
-    class Meta:
-        model = WorkspaceAsset
-        fields: list[str] = []
-        form = StrictForm
 
-    def __init__(self, data: QueryDict, queryset: WorkspaceAssetQuerySet | None = None) -> None:
-        super().__init__(data, WorkspaceAsset.objects.all() if queryset is None else queryset)
+def _since(label: str, column: str) -> DateTimeFilter:
+    return DateTimeFilter(label=label, field_name=column, lookup_expr="gte", error_messages=_TIME_MESSAGES)
+
+
+def _until(label: str, column: str) -> DateTimeFilter:
+    return DateTimeFilter(label=label, field_name=column, lookup_expr="lt", error_messages=_TIME_MESSAGES)
+
+
+def _sort(sorts: Mapping[str, tuple[str, Order]]) -> filters.ChoiceFilter:
+    return _one_of("Sort", {name: label for name, (label, _) in sorts.items()}, "leave")
+
+
+class ListFilterSet(filters.FilterSet):
+    """What a query string selects, and the query strings around it.
+
+    A value that is not understood selects nothing, and `errors` says why.
+    """
+
+    sorts: Mapping[str, tuple[str, Order]]
+
+    def __init__(self, data: QueryDict, queryset: QuerySet | None = None) -> None:
+        super().__init__(data, queryset)
         self.now = timezone.now()  # one instant for all that a page says of expiry
 
     @property
-    def qs(self) -> WorkspaceAssetQuerySet:
+    def qs(self) -> QuerySet:
         return self.select()
 
-    def select(self, *, without: Iterable[str] = (), **instead: Any) -> WorkspaceAssetQuerySet:
+    def select(self, *, without: Iterable[str] = (), **instead: Any) -> QuerySet:
         """The selection, with some filters left out or given another (clean) value."""
         queryset = self.queryset.all()
         if not self.is_valid():
@@ -261,12 +148,78 @@ class AssetFilterSet(filters.FilterSet):
                 queryset = self.filters[name].filter(queryset, value)
         return queryset
 
-    # --- Filters that are more than a lookup ---
+    # --- How it is shown ---
 
-    def filter_user(
-        self, queryset: WorkspaceAssetQuerySet, name: str, value: Owner
-    ) -> WorkspaceAssetQuerySet:
-        return queryset.for_user(value.id)
+    @property
+    def chosen_sort(self) -> str:
+        return self._valid("sort") or next(iter(self.sorts))
+
+    @property
+    def chosen_view(self) -> str:
+        return self._valid("view") or DEFAULT_VIEW
+
+    @property
+    def order(self) -> Order:
+        return self.sorts[self.chosen_sort][1]
+
+    def _valid(self, name: str) -> Any:
+        self.is_valid()
+        return self.form.cleaned_data.get(name)
+
+    # --- Query strings ---
+
+    def given(self) -> dict[str, list[str]]:
+        """The parameters of this selection as they were written, without empty ones and cursors."""
+        written = ((name, [value for value in values if value.strip()]) for name, values in self.data.lists())
+        return {name: values for name, values in written if values and name not in StrictForm.PAGING}
+
+    def query(self, /, **changes: str | list[str] | None) -> str:
+        """The query string of this selection with some parameters changed, or left out by None."""
+        query = QueryDict(mutable=True)
+        for name, values in (self.given() | changes).items():
+            if values:
+                query.setlist(name, [values] if isinstance(values, str) else values)
+        return query.urlencode(safe=":,/")
+
+    def leave(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset
+
+    def filter_user(self, queryset: QuerySet, name: str, value: Owner) -> QuerySet:
+        return queryset.filter(user_id=value.id)
+
+
+# --- The lists ------------------------------------------------------------------
+
+
+class AssetFilterSet(ListFilterSet):
+    """The gallery's."""
+
+    sorts = SORTS
+
+    user = OwnerFilter(label="User", method="filter_user")
+    job = filters.UUIDFilter(
+        label="Job", field_name="job_id", error_messages={"invalid": "Write the UUID of a job."}
+    )
+    type = TypeFilter(label="Type", field_name="asset_type")
+    model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
+    expires = _one_of("Expires", EXPIRIES, "filter_expires")
+    q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
+    seed = _seed_filter()
+    mime = MimeFilter(label="MIME type", field_name="mime_type")
+    created_after = _since("Created from", "created_at")
+    created_before = _until("Created before", "created_at")
+    size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
+    size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
+    setting = ConditionsFilter(label="Setting", method="filter_settings")
+    sort = _sort(SORTS)
+    view = _one_of("View", VIEWS, "leave")
+
+    class Meta:
+        model = WorkspaceAsset
+        fields: list[str] = []
+        form = StrictForm
+
+    # --- Filters that are more than a lookup ---
 
     def filter_expires(
         self, queryset: WorkspaceAssetQuerySet, name: str, value: str
@@ -287,38 +240,97 @@ class AssetFilterSet(filters.FilterSet):
             queryset = queryset.filter(condition.as_q())
         return queryset
 
-    def leave(self, queryset: WorkspaceAssetQuerySet, name: str, value: str) -> WorkspaceAssetQuerySet:
-        return queryset
 
-    # --- How it is shown ---
+LIBRARY_SORTS = {
+    "-created_at": ("Saved last", Order("created_at", descending=True)),
+    "created_at": ("Saved first", Order("created_at")),
+    "-file_size_bytes": ("Largest first", Order("file_size_bytes", descending=True)),
+}
 
-    @property
-    def chosen_sort(self) -> str:
-        return self._valid("sort") or DEFAULT_SORT
 
-    @property
-    def chosen_view(self) -> str:
-        return self._valid("view") or DEFAULT_VIEW
+class LibraryFilterSet(ListFilterSet):
+    sorts = LIBRARY_SORTS
 
-    @property
-    def order(self) -> Order:
-        return SORTS[self.chosen_sort][1]
+    user = OwnerFilter(label="User", method="filter_user")
+    type = _one_of("Type", dict(WorkspaceAsset.Type.choices), "filter_type")
+    model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
+    q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
+    seed = _seed_filter()
+    mime = MimeFilter(label="MIME type", field_name="mime_type")
+    title = filters.CharFilter(label="Title has", field_name="custom_title", lookup_expr="icontains")
+    tag = filters.CharFilter(label="Tag", method="filter_tag")
+    created_after = _since("Saved from", "created_at")
+    created_before = _until("Saved before", "created_at")
+    size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
+    size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
+    sort = _sort(LIBRARY_SORTS)
 
-    def _valid(self, name: str) -> Any:
-        self.is_valid()
-        return self.form.cleaned_data.get(name)
+    class Meta:
+        model = LibraryAsset
+        fields: list[str] = []
+        form = StrictForm
 
-    # --- Query strings ---
+    def filter_type(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(asset_type=value)
 
-    def given(self) -> dict[str, list[str]]:
-        """The parameters of this selection as they were written, without empty ones and cursors."""
-        written = ((name, [value for value in values if value.strip()]) for name, values in self.data.lists())
-        return {name: values for name, values in written if values and name not in StrictForm.PAGING}
+    def filter_words(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.with_prompt_words(value)
 
-    def query(self, /, **changes: str | list[str] | None) -> str:
-        """The query string of this selection with some parameters changed, or left out by None."""
-        query = QueryDict(mutable=True)
-        for name, values in (self.given() | changes).items():
-            if values:
-                query.setlist(name, [values] if isinstance(values, str) else values)
-        return query.urlencode(safe=":,/")
+    def filter_tag(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(tags__contains=[value])
+
+
+REMOVED_SORTS = {
+    "-disposed_at": ("Newest first", Order("disposed_at", descending=True)),
+    "disposed_at": ("Oldest first", Order("disposed_at")),
+}
+REMOVED_STATES = {
+    "restorable": "can come back",
+    "restored": "has come back",
+    "purged": "files removed",
+    "failing": "files could not be removed",
+}
+
+
+class RemovedFilterSet(ListFilterSet):
+    """The ledger's."""
+
+    sorts = REMOVED_SORTS
+
+    action = _one_of("Why", dict(Disposition.Action.choices), "filter_action")
+    actor = ActorFilter(label="By", method="filter_actor")
+    user = OwnerFilter(label="User", method="filter_user")
+    state = _one_of("State", REMOVED_STATES, "filter_state")
+    disposed_after = _since("Left from", "disposed_at")
+    disposed_before = _until("Left before", "disposed_at")
+    asset = filters.UUIDFilter(
+        label="Asset", field_name="asset_id", error_messages={"invalid": "Write the UUID of an asset."}
+    )
+    operation = IntegerFilter(
+        label="Operation",
+        field_name="operation_id",
+        min_value=0,
+        max_value=BigIntegerField.MAX_BIGINT,
+        error_messages={"invalid": "Write the number of an operation."},
+    )
+    sort = _sort(REMOVED_SORTS)
+
+    class Meta:
+        model = Disposition
+        fields: list[str] = []
+        form = StrictForm
+
+    def filter_action(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(action=value)
+
+    def filter_actor(self, queryset: QuerySet, name: str, value: Actor) -> QuerySet:
+        return queryset.filter(actor_id=value.id)
+
+    def filter_state(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        states = {
+            "restorable": queryset.restorable,
+            "restored": lambda: queryset.filter(restored_at__isnull=False),
+            "purged": lambda: queryset.filter(purged_at__isnull=False, restored_at=None),
+            "failing": queryset.failing,
+        }
+        return states[value]()

@@ -3,6 +3,7 @@
 import assets.models.ledger
 import assets.models.upstream
 import django.contrib.postgres.indexes
+import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
@@ -181,6 +182,17 @@ class Migration(migrations.Migration):
                 ),
                 ("reason", models.TextField(db_default="")),
             ],
+        ),
+        migrations.AddIndex(
+            model_name="libraryasset",
+            index=models.Index(fields=["-file_size_bytes", "-id"], name="library_largest"),
+        ),
+        migrations.AddIndex(
+            model_name="libraryasset",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector("original_prompt", config="simple"),
+                name="library_prompt_words",
+            ),
         ),
         migrations.AddIndex(
             model_name="libraryasset",

@@ -6,7 +6,7 @@ the profile or the job of an asset may be gone, and the asset must not vanish wi
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -104,7 +104,17 @@ class Job(models.Model):
         return str(self.id)
 
 
-class WorkspaceAssetQuerySet(models.QuerySet["WorkspaceAsset"]):
+class PromptQuerySet(models.QuerySet):
+    """Rows that have a prompt."""
+
+    def with_prompt_words(self, words: str) -> Self:
+        """Those whose prompt has every one of the words, in any order and case."""
+        return self.annotate(prompt_words=PROMPT_WORDS).filter(
+            prompt_words=SearchQuery(words, config="simple")
+        )
+
+
+class WorkspaceAssetQuerySet(PromptQuerySet):
     def for_user(self, user_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(user_id=user_id)
 
@@ -119,12 +129,6 @@ class WorkspaceAssetQuerySet(models.QuerySet["WorkspaceAsset"]):
 
     def never_expiring(self) -> "WorkspaceAssetQuerySet":
         return self.filter(expires_at=None)
-
-    def with_prompt_words(self, words: str) -> "WorkspaceAssetQuerySet":
-        """Assets whose prompt has every one of the words, in any order and case."""
-        return self.annotate(prompt_words=PROMPT_WORDS).filter(
-            prompt_words=SearchQuery(words, config="simple")
-        )
 
     def totals_by_type(self) -> "models.QuerySet[WorkspaceAsset, dict[str, Any]]":
         """Dictionaries of `asset_type`, `count` and `total_bytes`, from an index alone for one user."""
@@ -266,6 +270,8 @@ class LibraryAsset(models.Model):
     width = models.IntegerField(null=True)
     height = models.IntegerField(null=True)
 
+    objects = PromptQuerySet.as_manager()
+
     class Meta:
         db_table = "user_library"
         indexes = [
@@ -273,6 +279,10 @@ class LibraryAsset(models.Model):
             models.Index(fields=["-created_at", "-id"], name="library_newest"),
             # What a user has saved, newest first.
             models.Index(fields=["user", "-created_at", "-id"], name="library_user_newest"),
+            # The largest of what was saved.
+            models.Index(fields=["-file_size_bytes", "-id"], name="library_largest"),
+            # Words in the prompt.
+            GinIndex(PROMPT_WORDS, name="library_prompt_words"),
             # Which saved assets name a file.
             HashIndex(StoreKey("storage_path", bucket=LIBRARY_BUCKET), name="library_file_key"),
             HashIndex(StoreKey("thumbnail_path", bucket=LIBRARY_BUCKET), name="library_thumbnail_key"),

@@ -10,7 +10,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from assets.access import viewers_only
-from assets.filters import OwnerField
+from assets.fields import OwnerField
 from assets.models import Job, Profile, WorkspaceAsset
 from assets.views.cards import short_id
 
