@@ -156,6 +156,8 @@ def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> Non
     # One that has to stay for its own entry has to stay for the others.
     named = {file.key for file in todo if file.state == "failed" and file.path}
     named |= named_keys(store, {file.key for file in open_files}, besides=list(files))
+    # The thumbnail beside a file that stays is its other asset's too, whose row need not name it.
+    named |= {thumbnail_beside(key) for key in named}
     results = store.remove({file.key for file in open_files} - named)
     for file in open_files:
         if file.key in named:
