@@ -9,28 +9,79 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 
-from assets.models import Job, Profile, WorkspaceAsset
+from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
 
 View = Callable[..., HttpResponse]
 
 VIEW_ASSETS = "assets.view_workspaceasset"
+VIEW_LIBRARY = "assets.view_libraryasset"
+VIEW_LEDGER = "assets.view_disposition"
+VIEW_OPERATIONS = "assets.view_operation"
+RESTORE = "assets.restore_disposition"
+VERBS = {
+    Verb.PROMOTE: "assets.promote_workspaceasset",
+    Verb.DELETE: "assets.delete_workspaceasset",
+    Verb.EXTEND: "assets.extend_workspaceasset",
+}
 
 
-def viewers_only(view: View) -> View:
-    return permission_required(VIEW_ASSETS, raise_exception=True)(view)
+def only_with(permission: str) -> Callable[[View], View]:
+    return permission_required(permission, raise_exception=True)
+
+
+viewers_only = only_with(VIEW_ASSETS)
+
+
+def may_run(user: User, action: str) -> bool:
+    """Whether somebody may do to many assets what they may do to one."""
+    keeps = (Verb.PROMOTE, Verb.DELETE)
+    verbs = keeps if action == Operation.Action.KEEP else (Verb(action),)
+    return all(user.has_perm(VERBS[verb]) for verb in verbs)
+
+
+def check_may_run(user: User, action: str) -> None:
+    if not may_run(user, action):
+        raise PermissionDenied
 
 
 def asset_or_404(asset_id: UUID, assets: QuerySet[WorkspaceAsset] | None = None) -> WorkspaceAsset:
     queryset = WorkspaceAsset.objects.all() if assets is None else assets
     asset = queryset.filter(id=asset_id).first()
     if asset is None:
-        raise Http404(
-            "There is no such asset in the workspace: it may have expired, been saved or been deleted."
-        )
+        raise no_such_asset()
     return asset
+
+
+def no_such_asset() -> Http404:
+    return Http404(
+        "There is no such asset in the workspace: it may have expired, been saved or been deleted."
+    )
+
+
+def operation_or_404(pk: int) -> Operation:
+    operation = Operation.objects.select_related("actor", "undone_by").filter(pk=pk).first()
+    if operation is None:
+        raise Http404("There is no such operation: one that nobody confirms is put away after a day.")
+    return operation
+
+
+def disposition_or_404(pk: int) -> Disposition:
+    entry = Disposition.objects.select_related("actor", "restored_by").filter(pk=pk).first()
+    if entry is None:
+        raise Http404("There is no such entry in the ledger.")
+    return entry
+
+
+def saved_or_404(asset_id: UUID) -> LibraryAsset:
+    saved = LibraryAsset.objects.filter(id=asset_id).first()
+    if saved is None:
+        raise Http404("There is no such asset in the library.")
+    return saved
 
 
 class Parent(NamedTuple):

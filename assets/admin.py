@@ -10,14 +10,17 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from assets import bulk
+from assets.access import VERBS
 from assets.filters import EXPIRIES, AssetFilterSet
-from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+from assets.models import Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
 from assets.pagination import Capped, capped_counts
 from assets.views.cards import page_url, short_id
 from assets.views.gallery import facet_values
@@ -32,6 +35,7 @@ CREATED_WINDOWS = {
 admin.site.site_header = "Workspace Assets"
 admin.site.site_title = "Workspace Assets"
 admin.site.index_title = "Back office"
+admin.site.disable_action("delete_selected")  # it would know neither ledger nor files
 
 
 class CappedPaginator(Paginator):
@@ -212,7 +216,29 @@ class WorkspaceAssetAdmin(FileAdmin):
     )  # fmt: skip
     list_filter = (ExpiryFilter, CreatedFilter, TypeFilter, ModelFilter)
     sortable_by = ("created_at", "expires_at")
+    actions = ("save_to_library", "delete_assets", "extend_expiry")
     search_help_text = "Words of the prompt, or the UUID of an asset, a job or a user"
+
+    @admin.action(description="Save to the library …", permissions=["promote"])
+    def save_to_library(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return _operate(request, queryset, Operation.Action.PROMOTE)
+
+    @admin.action(description="Delete …", permissions=["dispose"])
+    def delete_assets(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return _operate(request, queryset, Operation.Action.DELETE)
+
+    @admin.action(description="Extend by 7 days …", permissions=["extend"])
+    def extend_expiry(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return _operate(request, queryset, Operation.Action.EXTEND)
+
+    def has_promote_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(VERBS[Verb.PROMOTE])
+
+    def has_dispose_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(VERBS[Verb.DELETE])
+
+    def has_extend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(VERBS[Verb.EXTEND])
 
     @admin.display(description="job")
     def job_link(self, asset: WorkspaceAsset) -> SafeString:
@@ -252,6 +278,12 @@ class LibraryAssetAdmin(FileAdmin):
     def search(self, term: str) -> Q:
         uuid = _uuid(term)
         return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
+
+
+def _operate(request: HttpRequest, queryset: QuerySet, action: Operation.Action) -> HttpResponse:
+    """As the gallery does it: what is chosen is frozen, and confirmed on the operation's page."""
+    operation = bulk.freeze_queryset(queryset, action=action, actor=request.user)
+    return redirect("operation", operation.pk)
 
 
 def _link(name: str, pk: UUID, label: str = "") -> SafeString:

@@ -1,6 +1,19 @@
 from django.urls import path
 
-from assets.views import detail, gallery, jobs, media, queries, suggest, system, users
+from assets.views import (
+    detail,
+    dispose,
+    gallery,
+    jobs,
+    library,
+    media,
+    operations,
+    queries,
+    removed,
+    suggest,
+    system,
+    users,
+)
 
 urlpatterns = [
     path("", gallery.gallery, name="home"),
@@ -8,8 +21,25 @@ urlpatterns = [
     path("assets/count/", gallery.count, name="count"),
     path("assets/<uuid:asset_id>/", detail.detail, name="detail"),
     path("assets/<uuid:asset_id>/settings.json", detail.settings_json, name="settings_json"),
+    path("assets/<uuid:asset_id>/promote", dispose.promote, name="promote"),
+    path("assets/<uuid:asset_id>/delete", dispose.delete, name="delete"),
+    path("assets/<uuid:asset_id>/extend", dispose.extend, name="extend"),
+    path("extensions/<int:pk>/undo", dispose.undo_extension, name="undo_extension"),
     path("jobs/<uuid:job_id>/", jobs.job, name="job"),
     path("users/<uuid:user_id>/", users.user, name="user"),
+    path("library/", library.library, name="library"),
+    path("library/<uuid:asset_id>/", library.library_detail, name="library_detail"),
+    path("removed/", removed.removed, name="removed"),
+    path("removed/<int:pk>/", removed.removed_entry, name="removed_entry"),
+    path("removed/<int:pk>/restore", dispose.restore, name="restore"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/<int:pk>/", operations.operation, name="operation"),
+    path("operations/<int:pk>.json", operations.operation_json, name="operation_json"),
+    path("operations/<int:pk>.csv", operations.operation_csv, name="operation_csv"),
+    path("operations/<int:pk>/start", operations.start, name="start"),
+    path("operations/<int:pk>/cancel", operations.cancel, name="cancel"),
+    path("operations/<int:pk>/retry", operations.retry, name="retry"),
+    path("operations/<int:pk>/undo", operations.undo, name="undo"),
     path("queries/", queries.queries, name="queries"),
     path("suggest/users/", suggest.users, name="suggest_users"),
     path("suggest/jobs/", suggest.jobs, name="suggest_jobs"),
@@ -17,5 +47,6 @@ urlpatterns = [
     path("media/assets/<uuid:pk>/preview", media.asset_preview, name="asset_preview"),
     path("media/library/<uuid:pk>/file", media.library_file, name="library_file"),
     path("media/library/<uuid:pk>/preview", media.library_preview, name="library_preview"),
+    path("media/removed/<int:pk>/preview", media.removed_preview, name="removed_preview"),
     path("healthz", system.healthz, name="healthz"),
 ]

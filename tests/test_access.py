@@ -91,8 +91,10 @@ def test_healthz_answers_without_logging_in(client):
 
 # --- Permissions of the groups -----------------------------------------------------
 
-VIEW = {f"view_{model}" for model in MODELS}
-DISPOSE = {"delete_workspaceasset", "promote_workspaceasset", "extend_workspaceasset"}
+VIEW = {f"view_{model}" for model in [*MODELS, "disposition", "operation"]}
+DISPOSE = {
+    "delete_workspaceasset", "promote_workspaceasset", "extend_workspaceasset", "restore_disposition",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

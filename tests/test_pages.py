@@ -276,9 +276,9 @@ def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
 # Four of them are the session, the user and the permissions; one looks for rows without a time
 # where those with one do not fill the page; one, at most once a minute, the types and models that exist.
 QUERIES = {
-    "/assets/": 9,
-    "/assets/?view=table": 9,
-    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 10,
+    "/assets/": 11,
+    "/assets/?view=table": 11,
+    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 12,
     "/assets/count/": 5,
     "/assets/{asset}/": 12,
     "/assets/{asset}/?model=sdxl": 12,

@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Left
 from django.urls import reverse
 
 from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
-from assets.models import WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.upstream import usernames
 
 PROMPT_START = 160  # characters
@@ -91,6 +91,48 @@ def _card(asset: WorkspaceAsset, owner: str | None, now: datetime, query: str) -
         expires_at=asset.expires_at.isoformat() if asset.expires_at else "",
         expires_at_text=instant_text(asset.expires_at),
         is_nsfw=asset.content_mode == "nsfw",
+    )
+
+
+def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
+    """With what only the ledger knows: whether the settings say that it is not for every desk."""
+    entries = Disposition.objects.filter(asset_id=OuterRef("id"), action=Disposition.Action.PROMOTED)
+    nsfw = entries.filter(row__generation_settings__content_mode="nsfw")
+    return saved.defer("original_prompt").annotate(
+        prompt_start=Left("original_prompt", PROMPT_START), is_nsfw=Exists(nsfw)
+    )
+
+
+def library_cards(saved: Iterable[LibraryAsset], now: datetime) -> list[Card]:
+    saved = list(saved)
+    names = usernames(asset.user_id for asset in saved)
+    return [_library_card(asset, names.get(asset.user_id), now) for asset in saved]
+
+
+def _library_card(asset: LibraryAsset, owner: str | None, now: datetime) -> Card:
+    is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
+    return Card(
+        id=str(asset.id),
+        url=page_url("library_detail", asset.id),
+        preview_url=page_url("library_preview", asset.id),
+        video_url=page_url("library_file", asset.id) if is_video else "",
+        kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
+        model=asset.model_used,
+        prompt=asset.custom_title or asset.prompt_start,
+        owner=owner or short_id(asset.user_id),
+        owner_url=page_url("user", asset.user_id),
+        job="",
+        job_url="",
+        index=0,
+        seed=asset.generation_seed or 0,
+        size=size_text(asset.file_size_bytes),
+        dimensions=dimensions_text(asset.width, asset.height),
+        created=since_text(asset.created_at, now),
+        created_at=instant_text(asset.created_at),
+        expiry=Expiry(f"saved {since_text(asset.created_at, now)}", "never"),
+        expires_at="",
+        expires_at_text=instant_text(asset.created_at),
+        is_nsfw=asset.is_nsfw,
     )
 
 

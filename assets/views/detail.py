@@ -4,17 +4,18 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from assets import settings_view
-from assets.access import asset_or_404, viewers_only
+from assets.access import asset_or_404, no_such_asset, viewers_only
 from assets.filters import AssetFilterSet
 from assets.humanize import expiry, since_text
-from assets.models import Job, WorkspaceAsset
+from assets.models import Disposition, Job, LibraryAsset, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import neighbours
+from assets.storage import WORKSPACE
 from assets.views.cards import cards, for_cards, page_url
 from assets.views.columns import row_columns
 from assets.views.files import report_on
@@ -25,7 +26,9 @@ MOST_SIBLINGS = 24
 @require_safe
 @viewers_only
 def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    asset = asset_or_404(asset_id)
+    asset = WorkspaceAsset.objects.filter(id=asset_id).first()
+    if asset is None:
+        return redirect(where_it_went_or_404(asset_id))
     filterset = AssetFilterSet(request.GET)
     query = filterset.query() if filterset.is_valid() else ""
     siblings = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
@@ -38,15 +41,28 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "columns": row_columns(asset, owner=owner),
         "expiry": expiry(asset.expires_at, filterset.now),
         "created": since_text(asset.created_at, filterset.now),
-        "file": report_on(asset),
+        "file": report_on(asset, WORKSPACE, asset.temp_storage_path),
         "settings_tree": settings_view.tree(asset.generation_settings),
+        "settings_url": page_url("settings_json", asset_id),
         "settings_text": settings_view.as_json(asset.generation_settings),
         "is_nsfw": settings_view.is_nsfw(asset.generation_settings),
         "siblings": cards(siblings[:MOST_SIBLINGS], filterset.now, query),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),
     }
+    # Where one goes on when this asset has left.
+    context["after_url"] = context["next_url"] or context["previous_url"] or context["gallery_url"]
     return render(request, "assets/detail.html", context)
+
+
+def where_it_went_or_404(asset_id: UUID) -> str:
+    """The page of an asset that has left: in the library, else in the ledger."""
+    if LibraryAsset.objects.filter(id=asset_id).exists():
+        return page_url("library_detail", asset_id)
+    entry = Disposition.objects.of_assets([asset_id]).order_by("-id").first()
+    if entry is None:
+        raise no_such_asset()
+    return reverse("removed_entry", args=[entry.pk])
 
 
 @require_safe

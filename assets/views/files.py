@@ -6,9 +6,9 @@ from typing import NamedTuple
 from django.core.cache import cache
 
 from assets.humanize import length_text, size_text
-from assets.models import WorkspaceAsset
+from assets.models import LibraryAsset, WorkspaceAsset
 from assets.previews import FileFacts, inspect
-from assets.storage import SNIFF_BYTES, WORKSPACE, FileFault, Format, sniff
+from assets.storage import SNIFF_BYTES, FileFault, Format, Store, sniff
 from assets.views.cards import dimensions_text
 
 REMEMBER_FOR = 3600  # seconds for which a file of the same size and time is not opened again
@@ -39,9 +39,9 @@ class _Read(NamedTuple):
     fault: str  # why there are no facts, of a file that is there
 
 
-def report_on(asset: WorkspaceAsset) -> FileReport:
+def report_on(asset: WorkspaceAsset | LibraryAsset, store: Store, path: str) -> FileReport:
     try:
-        read = _read(asset)
+        read = _read(asset, store, path)
     except FileFault as fault:
         return FileReport(fault=f"{fault}.")
     facts = read.facts
@@ -60,12 +60,12 @@ def report_on(asset: WorkspaceAsset) -> FileReport:
     )
 
 
-def _read(asset: WorkspaceAsset) -> _Read:
-    stored = WORKSPACE.facts(asset.temp_storage_path)
-    key = f"file-report:{asset.pk}:{stored.size}:{stored.modified_at.timestamp()}"
+def _read(asset: WorkspaceAsset | LibraryAsset, store: Store, path: str) -> _Read:
+    stored = store.facts(path)
+    key = f"file-report:{store.alias}:{asset.pk}:{stored.size}:{stored.modified_at.timestamp()}"
     known: _Read | None = cache.get(key)
     if known is None:
-        with WORKSPACE.open(asset.temp_storage_path) as file:
+        with store.open(path) as file:
             format_ = sniff(file.read(SNIFF_BYTES))
             try:
                 known = _Read(stored.size, format_, inspect(file), "")
@@ -75,7 +75,7 @@ def _read(asset: WorkspaceAsset) -> _Read:
     return known
 
 
-def _differences(asset: WorkspaceAsset, read: _Read) -> list[str]:
+def _differences(asset: WorkspaceAsset | LibraryAsset, read: _Read) -> list[str]:
     """What of the row the bytes contradict; what the row leaves open they may fill in silently."""
     found = [read.fault] if read.fault else []
     if read.format and read.format.mime != asset.mime_type:

@@ -15,6 +15,7 @@ from assets.filters import EXPIRIES, SORTS, VIEWS, AssetFilterSet
 from assets.models import WorkspaceAsset
 from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import cards, for_cards
+from assets.views.status import status
 
 PAGE_SIZE = 60
 TOTAL_CAP = 10_000
@@ -41,6 +42,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     facets = count_facets(filterset)
     context = {
         "filterset": filterset,
+        "status": status(),
         "errors": errors,
         "chips": list(chips(filterset)),
         "cards": cards(page.rows, filterset.now, filterset.query()),

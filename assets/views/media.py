@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -14,7 +13,8 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
-from assets.models import LibraryAsset, WorkspaceAsset
+from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_LIBRARY, only_with
+from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.previews import preview, preview_name
 from assets.storage import LIBRARY, SNIFF_BYTES, WORKSPACE, FileFault, Format, Store, sniff
 from assets.views.ranged import ranged_response
@@ -33,52 +33,67 @@ _SEALED = "default-src 'none'; img-src 'self'; media-src 'self'; frame-ancestors
 class _Item:
     """An asset of either store, by what its file needs."""
 
-    asset: WorkspaceAsset | LibraryAsset
+    pk: UUID
     store: Store
     path: str
+    thumbnail: str | None
 
     @property
     def preview_name(self) -> str:
-        return preview_name(self.store.alias, self.asset.pk)
+        return preview_name(self.store.alias, self.pk)
 
     @property
     def paths_to_preview(self) -> list[str]:
         """The product's own thumbnail, which is quicker to decode, then the file."""
-        return [path for path in (self.asset.thumbnail_path, self.path) if path is not None]
+        return [path for path in (self.thumbnail, self.path) if path is not None]
 
 
 def _workspace_item(pk: UUID) -> _Item:
     asset = get_object_or_404(WorkspaceAsset.objects.only("temp_storage_path", "thumbnail_path"), pk=pk)
-    return _Item(asset, WORKSPACE, asset.temp_storage_path)
+    return _Item(pk, WORKSPACE, asset.temp_storage_path, asset.thumbnail_path)
 
 
 def _library_item(pk: UUID) -> _Item:
-    asset = get_object_or_404(LibraryAsset.objects.only("storage_path", "thumbnail_path"), pk=pk)
-    return _Item(asset, LIBRARY, asset.storage_path)
+    saved = get_object_or_404(LibraryAsset.objects.only("storage_path", "thumbnail_path"), pk=pk)
+    return _Item(pk, LIBRARY, saved.storage_path, saved.thumbnail_path)
+
+
+def _removed_item(pk: int) -> _Item:
+    """An asset that has left, whose file is there until it is purged."""
+    entry = get_object_or_404(Disposition.objects.only("asset_id", "row"), pk=pk)
+    row = entry.row if isinstance(entry.row, dict) else {}
+    path, thumbnail = row.get("temp_storage_path"), row.get("thumbnail_path")
+    return _Item(entry.asset_id, WORKSPACE, str(path or ""), str(thumbnail) if thumbnail else None)
 
 
 @require_safe
-@permission_required("assets.view_workspaceasset", raise_exception=True)
+@only_with(VIEW_ASSETS)
 def asset_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return _file(request, _workspace_item(pk))
 
 
 @require_safe
-@permission_required("assets.view_workspaceasset", raise_exception=True)
+@only_with(VIEW_ASSETS)
 def asset_preview(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _preview(request, _workspace_item(pk))
 
 
 @require_safe
-@permission_required("assets.view_libraryasset", raise_exception=True)
+@only_with(VIEW_LIBRARY)
 def library_file(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return _file(request, _library_item(pk))
 
 
 @require_safe
-@permission_required("assets.view_libraryasset", raise_exception=True)
+@only_with(VIEW_LIBRARY)
 def library_preview(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _preview(request, _library_item(pk))
+
+
+@require_safe
+@only_with(VIEW_LEDGER)
+def removed_preview(request: HttpRequest, pk: int) -> HttpResponse:
+    return _preview(request, _removed_item(pk))
 
 
 # --- Files -------------------------------------------------------------------
@@ -89,7 +104,7 @@ def _file(request: HttpRequest, item: _Item) -> HttpResponseBase:
         modified_at = item.store.facts(item.path).modified_at
         file = item.store.open(item.path)
     except FileFault as fault:
-        context = {"asset": item.asset, "reason": str(fault)}
+        context = {"asset_id": item.pk, "reason": str(fault)}
         return render(request, "assets/file_fault.html", context, status=404)
     known = sniff(file.read(SNIFF_BYTES))
     content_type = known.mime if known else "application/octet-stream"
@@ -101,7 +116,7 @@ def _file(request: HttpRequest, item: _Item) -> HttpResponseBase:
 
 def _disposition(request: HttpRequest, item: _Item, known: Format | None) -> str:
     as_attachment = known is None or request.GET.get("download") == "1"
-    name = f"{item.asset.pk}.{known.extension if known else 'bin'}"
+    name = f"{item.pk}.{known.extension if known else 'bin'}"
     return content_disposition_header(as_attachment, name) or "attachment"
 
 

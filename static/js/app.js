@@ -1,8 +1,9 @@
 // What every page has: menus, preferences, copying, live times, the help dialog, htmx's edge cases.
 import { attachSuggestions } from "./suggest.js";
 import { handleKey } from "./keyboard.js";
-import { attachSelection } from "./selection.js";
+import { attachSelection, clearSelection } from "./selection.js";
 import { attachHoverVideo } from "./hover-video.js";
+import "./verbs.js";
 
 // --- Preferences ---
 
@@ -114,6 +115,7 @@ function attach() {
   // On wide screens the rail is always shown: styles do that, but only its state tells everybody.
   if (matchMedia("(min-width: 761px)").matches) document.getElementById("rail")?.setAttribute("open", "");
   attachSuggestions();
+  if (document.getElementById("operation")) clearSelection(); // it has become one
   attachSelection();
   countDown();
 }
@@ -122,4 +124,5 @@ document.addEventListener("htmx:afterSettle", attach);
 attach();
 attachHoverVideo();
 showPreferences();
+document.addEventListener("expiries-changed", countDown);
 setInterval(countDown, 30_000);

@@ -1,6 +1,8 @@
 // One key for each thing that is done all day.
 import { clearSelection, toggleFocused } from "./selection.js";
+import { act, undoLast } from "./verbs.js";
 
+const VERBS = { s: "promote", e: "extend", Delete: "delete" };
 const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"]' };
 
 export function handleKey(event) {
@@ -16,6 +18,8 @@ function handle(event) {
   if (key === "?") return showHelp();
   if (key === "f") return openFilters();
   if (key === "x" || key === "X") return toggleFocused(key === "X");
+  if (VERBS[key]) return act(VERBS[key]);
+  if (key === "u") return undoLast();
   if (LINKS[key]) return follow(LINKS[key]) || (key === "g" && follow(".brand"));
   if (key === "ArrowLeft" || key === "ArrowRight") {
     if (!document.querySelector("[data-asset-id] .card-link:not(.strip *)")) return follow(LINKS[key === "ArrowLeft" ? "p" : "n"]);

@@ -37,7 +37,7 @@ function show() {
   document.body.classList.toggle("selecting", selected.size > 0);
   const bar = document.getElementById("selection");
   if (bar) {
-    bar.hidden = selected.size === 0;
+    bar.classList.toggle("open", selected.size > 0);
     bar.querySelector("[data-selected]").textContent = selected.size.toLocaleString("en");
     bar.querySelector("[data-copy-selected]").dataset.copy = [...selected].join("\n");
   }
@@ -47,6 +47,8 @@ function show() {
     // kept for this page only
   }
 }
+
+export const selectionSize = () => selected.size;
 
 export function clearSelection() {
   selected.clear();
@@ -78,4 +80,13 @@ document.addEventListener("click", (event) => {
 // A shift-click would otherwise select text from tick to tick.
 document.addEventListener("mousedown", (event) => {
   if (event.shiftKey && event.target.closest(".tick")) event.preventDefault();
+});
+
+// What is ticked on other pages goes along.
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "selection") return;
+  const here = new Set(assets().map((asset) => asset.dataset.assetId));
+  for (const id of selected) {
+    if (!here.has(id)) event.target.append(Object.assign(document.createElement("input"), { type: "hidden", name: "ids", value: id }));
+  }
 });

@@ -1,0 +1,89 @@
+"""What people write when they save, start and select."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from assets.models import Operation
+from assets.saving import Labels
+
+MOST_TAGS = 20
+MOST_TICKED = 20_000
+
+
+class TagsField(forms.CharField):
+    """Divided by commas; each once, in the order written."""
+
+    def clean(self, value: Any) -> list[str]:
+        tags = list(dict.fromkeys(filter(None, (tag.strip() for tag in super().clean(value).split(",")))))
+        if len(tags) > MOST_TAGS:
+            raise ValidationError(f"At most {MOST_TAGS} tags.")
+        if any(len(tag) > 50 for tag in tags):
+            raise ValidationError("A tag has at most 50 characters.")
+        return tags
+
+
+class LabelsForm(forms.Form):
+    title = forms.CharField(label="Title", max_length=200, required=False)
+    tags = TagsField(label="Tags", max_length=1_100, required=False)
+    collection = forms.UUIDField(
+        label="Collection", required=False, error_messages={"invalid": "Write the UUID of a collection."}
+    )
+
+    def labels(self) -> Labels:
+        data = self.cleaned_data
+        return Labels(data["title"] or None, data["tags"], data["collection"])
+
+    def options(self) -> dict[str, Any]:
+        """The labels as JSON, for an operation to keep."""
+        labels = self.labels()
+        collection = labels.collection_id and str(labels.collection_id)
+        return labels._replace(collection_id=collection)._asdict()  # type: ignore[arg-type]
+
+
+class StartForm(LabelsForm):
+    confirm = forms.IntegerField(
+        required=False, min_value=0, error_messages={"invalid": "Type the number of assets."}
+    )
+
+
+class TickedField(forms.Field):
+    """The UUIDs that were ticked; one that is not a UUID refuses them all."""
+
+    widget = forms.SelectMultiple
+
+    def clean(self, value: list[str] | None) -> list[UUID]:
+        if value and len(value) > MOST_TICKED:
+            raise ValidationError(f"At most {MOST_TICKED:,} ticked assets: filter, and select all.")
+        try:
+            return [UUID(text) for text in value or ()]
+        except ValueError:
+            raise ValidationError("The selection has something that is not the UUID of an asset.") from None
+
+
+class SelectionForm(forms.Form):
+    """Which assets, and what is to be done to them: ticked ones, all that a filter selects, or of a job."""
+
+    action = forms.ChoiceField(choices=Operation.Action.choices)
+    ids = TickedField(required=False)
+    select = forms.ChoiceField(
+        choices=[("", "ticked"), ("all", "all that match")],
+        required=False,
+        error_messages={"invalid_choice": "“select” is all, or left out."},
+    )
+    filter = forms.CharField(required=False, max_length=10_000, strip=False)
+    job = forms.UUIDField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("select") == "all" and "filter" not in self.data:
+            # Without it everything would be meant, by whoever only forgot it.
+            self.add_error("filter", "“select=all” needs the filter that is meant, though it be empty.")
+        if data.get("action") == Operation.Action.KEEP and not data.get("job"):
+            self.add_error("job", "Keeping some of a job needs the job.")
+        return data
+
+    def messages(self) -> list[str]:
+        return [message for messages in self.errors.values() for message in messages]

@@ -1,0 +1,108 @@
+"""The permanent library: what was saved, with how it was made."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from assets import settings_view
+from assets.access import RESTORE, VIEW_LIBRARY, only_with, saved_or_404
+from assets.filters import LIBRARY_SORTS, LibraryFilterSet
+from assets.humanize import instant_text, since_text, span_text
+from assets.models import Disposition
+from assets.models.upstream import usernames
+from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.storage import LIBRARY
+from assets.views.cards import for_library_cards, library_cards, page_url, short_id
+from assets.views.columns import Column, row_columns
+from assets.views.files import report_on
+from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, switch
+
+
+@require_safe
+@only_with(VIEW_LIBRARY)
+def library(request: HttpRequest) -> HttpResponse:
+    filterset = LibraryFilterSet(request.GET)
+    errors = list(explain(filterset))
+    page = Page([], "", "")
+    try:
+        after, before = request.GET.get("after", ""), request.GET.get("before", "")
+        rows = for_library_cards(filterset.qs)
+        page = keyset_page(rows, filterset.order, after=after, before=before, size=PAGE_SIZE)
+    except CursorError as error:
+        errors.append(str(error))
+    context = {
+        "filterset": filterset,
+        "errors": errors,
+        "chips": list(chips(filterset)),
+        "cards": library_cards(page.rows, filterset.now),
+        "total": capped_counts({"": Capped(filterset.qs, TOTAL_CAP)})[""][""],
+        "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in LIBRARY_SORTS.items()})),
+        "first_url": f"?{filterset.query()}",
+        "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
+        "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
+    }
+    return render(request, "assets/library.html", context)
+
+
+@require_safe
+@only_with(VIEW_LIBRARY)
+def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
+    saved = saved_or_404(asset_id)
+    filterset = LibraryFilterSet(QueryDict())
+    owner = usernames([saved.user_id]).get(saved.user_id)
+    entry = (
+        Disposition.objects.of_assets([asset_id])
+        .filter(action=Disposition.Action.PROMOTED, restored_at=None)
+        .select_related("actor", "operation")
+        .order_by("-id")
+        .first()
+    )
+    context = {
+        "asset": saved,
+        "owner": owner or short_id(saved.user_id),
+        "columns": row_columns(saved, owner=owner),
+        "file": report_on(saved, LIBRARY, saved.storage_path),
+        "saved": since_text(saved.created_at, filterset.now),
+        "entry": entry,
+        "is_nsfw": entry is not None and settings_view.is_nsfw(entry.row.get("generation_settings")),
+        **(_provenance(entry) if entry else {}),
+        **_way_back(request, entry, filterset.now),
+    }
+    return render(request, "assets/library_detail.html", context)
+
+
+def _provenance(entry: Disposition) -> dict[str, Any]:
+    """How it was made: what the library has no column for, as the ledger keeps it."""
+    row = entry.row
+    settings = row.get("generation_settings")
+    job = UUID(row["job_id"])
+    facts = [
+        Column("job_id", f"{job}", f"{job}", page_url("job", job)),
+        Column("asset_index", str(row["asset_index"]), str(row["asset_index"])),
+        Column("generation_seed", str(row["generation_seed"]), str(row["generation_seed"])),
+        Column("created_at", row["created_at"] or "null", row["created_at"] or ""),
+        Column("temp_storage_path", row["temp_storage_path"], row["temp_storage_path"]),
+    ]
+    for name in ("file", "thumbnail"):
+        if copied := (entry.saved or {}).get(name):
+            facts.append(Column(f"sha256 of the {name}", copied["sha256"], copied["sha256"]))
+    return {
+        "provenance": facts,
+        "settings_tree": settings_view.tree(settings),
+        "settings_text": settings_view.as_json(settings),
+    }
+
+
+def _way_back(request: HttpRequest, entry: Disposition | None, now: Any) -> dict[str, Any]:
+    can = entry is not None and entry.purged_at is None and entry.purge_after and entry.purge_after > now
+    if not can or not entry or not entry.purge_after:
+        return {"restore_url": ""}
+    return {
+        "restore_url": reverse("restore", args=[entry.pk]) if request.user.has_perm(RESTORE) else "",
+        "restore_within": span_text(entry.purge_after - now),
+        "restore_until": instant_text(entry.purge_after),
+    }

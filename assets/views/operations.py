@@ -1,0 +1,323 @@
+"""Operations: made, confirmed, watched, stopped, repeated, undone, and what became of each asset."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.messages import ERROR
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from assets import bulk, tasks
+from assets.access import RESTORE, VERBS, VIEW_OPERATIONS, check_may_run, may_run, only_with, operation_or_404
+from assets.bulk import Refused
+from assets.forms import SelectionForm, StartForm
+from assets.humanize import instant_text, since_text, size_text, span_text
+from assets.models import Disposition, Operation, Verb
+from assets.models.upstream import usernames
+from assets.outcomes import State
+from assets.pagination import CursorError, Order, Page, keyset_page
+from assets.views.cards import page_url, short_id
+from assets.views.toasts import toast
+
+PAGE_SIZE = 50
+NEWEST = Order("id", descending=True)
+SAMPLE = 12
+SHOWN_USERS = 8
+
+PAST = {"promote": "saved", "delete": "deleted", "extend": "extended", "keep": "saved or deleted"}
+
+
+def operations(request: HttpRequest) -> HttpResponse:
+    """The list, and where a POST makes a new one."""
+    return create(request) if request.method == "POST" else list_operations(request)
+
+
+@require_safe
+@only_with(VIEW_OPERATIONS)
+def list_operations(request: HttpRequest) -> HttpResponse:
+    page, error = Page([], "", ""), ""
+    try:
+        after, before = request.GET.get("after", ""), request.GET.get("before", "")
+        confirmed = Operation.objects.select_related("actor").exclude(state=Operation.State.READY)
+        mine = Operation.objects.select_related("actor").filter(actor=request.user)
+        page = keyset_page(confirmed | mine, NEWEST, after=after, before=before, size=PAGE_SIZE)
+    except CursorError as fault:
+        error = str(fault)
+    now = timezone.now()
+    context = {
+        "rows": [(operation, since_text(operation.created_at, now)) for operation in page.rows],
+        "next_url": f"?after={page.after}" if page.after else "",
+        "previous_url": f"?before={page.before}" if page.before else "",
+        "errors": [error] if error else [],
+    }
+    return render(request, "assets/operations.html", context)
+
+
+@require_POST
+def create(request: HttpRequest) -> HttpResponse:
+    """Freezes a selection and leads to its confirmation; nothing is done yet."""
+    form = SelectionForm(request.POST)
+    wanted = request.POST.get("action", "")
+    check_may_run(request.user, wanted if wanted in Operation.Action.values else Operation.Action.KEEP)
+    try:
+        if not form.is_valid():
+            raise Refused(" ".join(form.messages()))
+        with transaction.atomic():
+            operation = _freeze(request, form.cleaned_data)
+            if operation.is_under_way:
+                tasks.enqueue(operation)
+    except Refused as refusal:
+        context = {"heading": "Nothing is selected", "reason": str(refusal)}
+        return render(request, "assets/refused.html", context, status=400)
+    return redirect("operation", operation.pk)
+
+
+def _freeze(request: HttpRequest, wanted: dict[str, Any]) -> Operation:
+    action = Operation.Action(wanted["action"])
+    if action == Operation.Action.KEEP:
+        return bulk.freeze_job(wanted["job"], keep=wanted["ids"], actor=request.user)
+    if wanted["select"] == "all":
+        return bulk.freeze_filter(wanted["filter"].removeprefix("?"), action=action, actor=request.user)
+    return bulk.freeze_ticked(wanted["ids"], action=action, actor=request.user)
+
+
+# --- Looking -----------------------------------------------------------------
+
+
+@require_safe
+@never_cache
+@only_with(VIEW_OPERATIONS)
+def operation(request: HttpRequest, pk: int) -> HttpResponse:
+    found = operation_or_404(pk)
+    template = "assets/_operation.html" if request.htmx else "assets/operation.html"
+    return render(request, template, _context(request, found))
+
+
+def _context(request: HttpRequest, found: Operation, form: StartForm | None = None) -> dict[str, Any]:
+    has_ended = found.state in (Operation.State.FINISHED, Operation.State.CANCELLED, Operation.State.UNDONE)
+    may = may_run(request.user, found.action)
+    may_undo = has_ended and found.started_at and bulk.can_undo(found)
+    return {
+        "operation": found,
+        "form": form or StartForm(),
+        "progress": progress(found, timezone.now()),
+        "summary": _summary(found),
+        "past": PAST[found.action],
+        "results": list(_results(request, found)),
+        "has_ended": has_ended,
+        "may_run": may,
+        "may_undo": may and may_undo and _may_undo(request, found),
+        "may_retry": may and has_ended and found.started_at and not found.undone and _is_unfinished(found),
+        "undo_until": _undo_until(found) if may_undo else "",
+        "confirm_above": bulk.CONFIRM_ABOVE,
+        "grace_hours": settings.PURGE_GRACE_HOURS,
+        "finished": instant_text(found.finished_at),
+    }
+
+
+def _may_undo(request: HttpRequest, found: Operation) -> bool:
+    permission = VERBS[Verb.EXTEND] if found.action == Operation.Action.EXTEND else RESTORE
+    return request.user.has_perm(permission)
+
+
+def _is_unfinished(found: Operation) -> bool:
+    return found.settled < found.total or found.failed > 0
+
+
+def _undo_until(found: Operation) -> str:
+    left = Disposition.objects.restorable().filter(operation=found)
+    first = left.order_by("purge_after").values_list("purge_after", flat=True).first()
+    return span_text(first - timezone.now()) if first else ""
+
+
+class Progress(NamedTuple):
+    settled: int
+    total: int
+    percent: int
+    rate: str  # assets a second
+    left: str  # time
+
+
+def progress(found: Operation, now: datetime) -> Progress:
+    undoing = found.state == Operation.State.UNDOING
+    settled, total = (found.undone, found.done + found.undone) if undoing else (found.settled, found.total)
+    elapsed = (now - found.started_at).total_seconds() if found.started_at else 0
+    in_this_run = settled - (0 if undoing else found.settled_before)
+    rate = in_this_run / elapsed if elapsed > 0 else 0
+    remaining = timedelta(seconds=(total - settled) / rate) if rate > 0 else None
+    return Progress(
+        settled,
+        total,
+        percent=100 * settled // total if total else 0,
+        rate=f"{rate:,.0f} a second" if rate >= 1 else f"{rate * 60:,.0f} a minute" if rate else "",
+        left=_left(remaining) if remaining else "",
+    )
+
+
+def _left(remaining: timedelta) -> str:
+    seconds = round(remaining.total_seconds())
+    return f"{seconds} s left" if seconds < 60 else f"{span_text(remaining)} left"
+
+
+def _summary(found: Operation) -> dict[str, Any]:
+    summary = found.summary
+    users = [(UUID(user), number, size) for user, number, size in summary.get("users", [])[:SHOWN_USERS]]
+    names = usernames(user for user, _, _ in users)
+    sample = found.items.order_by("asset_id").values_list("asset_id", flat=True)[:SAMPLE]
+    ready = found.state == Operation.State.READY
+    return summary | {
+        "size": size_text(summary.get("bytes")),
+        "types": [(name, number, size_text(size)) for name, number, size in summary.get("types", [])],
+        "users": [
+            (
+                page_url("user", UUID(user)),
+                names.get(UUID(user), short_id(UUID(user))),
+                number,
+                size_text(size),
+            )
+            for user, number, size in summary.get("users", [])
+        ],
+        "sample": [(page_url("detail", pk), page_url("asset_preview", pk)) for pk in sample] if ready else [],
+        "verbs": [(Verb(verb).label, number) for verb, number in summary.get("verbs", {}).items()],
+    }
+
+
+class Result(NamedTuple):
+    asset_id: UUID
+    url: str
+    verb: str
+    state: str
+    reason: str
+
+
+def _results(request: HttpRequest, found: Operation) -> Iterator[Result]:
+    """What did not go as it was meant to."""
+    troubled = found.items.filter(state__in=[State.FAILED, State.GONE]).order_by("asset_id")
+    for item in troubled[:PAGE_SIZE] if found.failed or found.gone else ():
+        yield Result(
+            item.asset_id,
+            page_url("detail", item.asset_id),
+            item.get_verb_display(),
+            item.get_state_display(),
+            item.reason,
+        )
+
+
+@require_safe
+@never_cache
+@only_with(VIEW_OPERATIONS)
+def operation_json(request: HttpRequest, pk: int) -> JsonResponse:
+    found = operation_or_404(pk)
+    names = ("action", "state", "total", "done", "failed", "gone", "undone")
+    values = {name: getattr(found, name) for name in names}
+    now = progress(found, timezone.now())
+    return JsonResponse({"id": found.pk, **values, "rate": now.rate, "left": now.left})
+
+
+@require_safe
+@only_with(VIEW_OPERATIONS)
+def operation_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """The result of each asset, however many."""
+    found = operation_or_404(pk)
+    rows = found.items.order_by("asset_id").values_list("asset_id", "verb", "state", "reason")
+    lines = _csv_lines([("asset_id", "verb", "state", "reason")], rows.iterator(chunk_size=2_000))
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="operation-{found.pk}.csv"'
+    return response
+
+
+class _Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _csv_lines(*parts: Iterable[tuple]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    for rows in parts:
+        for row in rows:
+            yield writer.writerow([_plain(str(value)) for value in row])
+
+
+def _plain(text: str) -> str:
+    """A reason may have words of others in it, and a spreadsheet would run a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+# --- Steering ----------------------------------------------------------------
+
+
+@require_POST
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _to_steer(request, pk)
+    form = StartForm(request.POST)
+    if not form.is_valid():
+        return render(request, "assets/operation.html", _context(request, found, form), status=400)
+    try:
+        with transaction.atomic():
+            bulk.start(
+                found,
+                actor=request.user,
+                confirmed=form.cleaned_data["confirm"],
+                options=form.options() if found.action != Operation.Action.EXTEND else {},
+            )
+            tasks.enqueue(found)
+    except Refused as refusal:
+        form.add_error("confirm", str(refusal))
+        found.refresh_from_db()
+        return render(request, "assets/operation.html", _context(request, found, form), status=400)
+    return redirect("operation", pk)
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _to_steer(request, pk)
+    was_ready = found.state == Operation.State.READY
+    return _steer(request, found, lambda: bulk.cancel(found), runs=False, leave=was_ready)
+
+
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _to_steer(request, pk)
+    return _steer(request, found, lambda: bulk.retry(found), runs=True)
+
+
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _to_steer(request, pk)
+    if not _may_undo(request, found):
+        raise PermissionDenied
+    return _steer(request, found, lambda: bulk.undo(found, actor=request.user), runs=True)
+
+
+def _to_steer(request: HttpRequest, pk: int) -> Operation:
+    found = operation_or_404(pk)
+    check_may_run(request.user, found.action)
+    return found
+
+
+def _steer(
+    request: HttpRequest, found: Operation, move: Any, *, runs: bool, leave: bool = False
+) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            move()
+            if runs:
+                tasks.enqueue(found)
+    except Refused as refusal:
+        toast(request, str(refusal), level=ERROR)
+    else:
+        if leave:
+            toast(request, "Put away: nothing was done.")
+            return redirect("gallery")
+    return redirect("operation", found.pk)

@@ -1,0 +1,162 @@
+"""What left the workspace: by whom and why, until when it can come back, what became of its files."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from assets import settings_view
+from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
+from assets.filters import REMOVED_SORTS, RemovedFilterSet
+from assets.humanize import instant_text, since_text, size_text, span_text
+from assets.models import Disposition, LibraryAsset, WorkspaceAsset
+from assets.models.upstream import usernames
+from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.views.cards import PROMPT_START, page_url, short_id
+from assets.views.columns import Column
+from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, switch
+from assets.views.status import status
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the page, in ready strings."""
+
+    id: int
+    url: str
+    asset_id: str
+    preview_url: str
+    prompt: str
+    model: str
+    kind: str
+    size: str
+    is_nsfw: bool
+    owner: str
+    owner_url: str
+    how: str
+    action: str
+    who: str
+    operation_id: int | None
+    left: str
+    left_at: str
+    state: str
+    level: str  # calm, soon, expired, failed
+    restore_url: str
+
+
+@require_safe
+@only_with(VIEW_LEDGER)
+def removed(request: HttpRequest) -> HttpResponse:
+    filterset = RemovedFilterSet(request.GET)
+    errors = list(explain(filterset))
+    page = Page([], "", "")
+    try:
+        after, before = request.GET.get("after", ""), request.GET.get("before", "")
+        rows = filterset.qs.select_related("actor", "restored_by")
+        page = keyset_page(rows, filterset.order, after=after, before=before, size=PAGE_SIZE)
+    except CursorError as error:
+        errors.append(str(error))
+    context = {
+        "filterset": filterset,
+        "status": status(),
+        "errors": errors,
+        "chips": list(chips(filterset)),
+        "entries": entries(page.rows, filterset.now, may_restore=request.user.has_perm(RESTORE)),
+        "total": capped_counts({"": Capped(filterset.qs, TOTAL_CAP)})[""][""],
+        "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in REMOVED_SORTS.items()})),
+        "first_url": f"?{filterset.query()}",
+        "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
+        "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
+    }
+    return render(request, "assets/removed.html", context)
+
+
+@require_safe
+@only_with(VIEW_LEDGER)
+def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
+    entry = disposition_or_404(pk)
+    [shown] = entries([entry], timezone.now(), may_restore=request.user.has_perm(RESTORE))
+    row = entry.row if isinstance(entry.row, dict) else {}
+    generation_settings = row.get("generation_settings")
+    others = Disposition.objects.of_assets([entry.asset_id]).exclude(pk=pk).order_by("-id")
+    context = {
+        "entry": entry,
+        "shown": shown,
+        "columns": row_columns(row, shown.owner),
+        "settings_tree": settings_view.tree(generation_settings),
+        "settings_text": settings_view.as_json(generation_settings),
+        "others": list(others.values_list("id", "disposed_at")[:20]),
+        "is_live": WorkspaceAsset.objects.filter(id=entry.asset_id).exists(),
+        "is_saved": LibraryAsset.objects.filter(id=entry.asset_id).exists(),
+        "purge_after": instant_text(entry.purge_after),
+        "purged_at": instant_text(entry.purged_at),
+        "restored_at": instant_text(entry.restored_at),
+    }
+    return render(request, "assets/removed_entry.html", context)
+
+
+def row_columns(row: dict[str, Any], owner: str) -> list[Column]:
+    """Every column of the row that left, as JSON has it."""
+    columns = []
+    for field in WorkspaceAsset._meta.concrete_fields:
+        value = row.get(field.attname)
+        text = value if isinstance(value, str) else settings_view.as_json(value)
+        shown = f"{owner} · {text}" if field.attname == "user_id" else text
+        columns.append(Column(field.attname, shown, "" if value is None else text))
+    return columns
+
+
+def entries(rows: list[Disposition], now: datetime, *, may_restore: bool) -> list[Entry]:
+    names = usernames(entry.user_id for entry in rows if entry.user_id)
+    return [_entry(entry, names.get(entry.user_id), now, may_restore) for entry in rows]
+
+
+def _entry(entry: Disposition, owner: str | None, now: datetime, may_restore: bool) -> Entry:
+    row = entry.row if isinstance(entry.row, dict) else {}
+    state, level, open_ = _state(entry, now)
+    return Entry(
+        id=entry.pk,
+        url=reverse("removed_entry", args=[entry.pk]),
+        asset_id=str(entry.asset_id),
+        preview_url=reverse("removed_preview", args=[entry.pk]),
+        prompt=str(row.get("original_prompt") or "")[:PROMPT_START],
+        model=str(row.get("model_used") or ""),
+        kind=str(row.get("asset_type") or ""),
+        size=size_text(row.get("file_size_bytes")),
+        is_nsfw=settings_view.is_nsfw(row.get("generation_settings")),
+        owner=owner or (short_id(entry.user_id) if entry.user_id else "unknown"),
+        owner_url=page_url("user", entry.user_id) if entry.user_id else "",
+        how=entry.get_action_display(),
+        action=entry.action,
+        who=entry.actor.get_username() if entry.actor else "system",
+        operation_id=entry.operation_id,
+        left=since_text(entry.disposed_at, now),
+        left_at=instant_text(entry.disposed_at),
+        state=state,
+        level=level,
+        restore_url=reverse("restore", args=[entry.pk]) if open_ and may_restore else "",
+    )
+
+
+def _state(entry: Disposition, now: datetime) -> tuple[str, str, bool]:
+    """In words, how pressing it is, and whether the asset can come back."""
+    until = entry.purge_after
+    if entry.restored_at:
+        who = f" by {entry.restored_by.get_username()}" if entry.restored_by else ""
+        return f"brought back{who} {since_text(entry.restored_at, now)}", "calm", False
+    if entry.purged_at:
+        return f"files removed {since_text(entry.purged_at, now)}", "calm", False
+    if entry.last_error:
+        return f"files not removed: {entry.last_error}", "expired", False
+    if until is None:
+        hours = settings.PURGE_GRACE_HOURS
+        return f"can come back for {hours} h", "soon", True
+    if until > now:
+        return f"can come back for {span_text(until - now)}", "soon", True
+    return "files are about to be removed", "expired", False

@@ -1,0 +1,67 @@
+"""What everybody should know at a glance: what expires, what the clean-up did, what needs a person."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.core.cache import cache
+from django.urls import reverse
+from django.utils import timezone
+
+from assets.humanize import since_text
+from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
+from assets.pagination import Capped, Count, capped_counts
+
+MAX_AGE = 20  # seconds
+CAP = 10_000
+LATE = timedelta(minutes=15)  # three times as long as between two clean-ups
+
+
+class Note(NamedTuple):
+    text: str
+    url: str = ""
+    is_trouble: bool = False
+
+
+class Status(NamedTuple):
+    expiring: Count  # within 24 hours
+    notes: list[Note]
+
+
+def status() -> Status:
+    return cache.get_or_set("status", _look, MAX_AGE)
+
+
+def _look() -> Status:
+    now = timezone.now()
+    counts = capped_counts(
+        {
+            "expiring": Capped(WorkspaceAsset.objects.expiring(now, timedelta(hours=24)), CAP),
+            "under way": Capped(Operation.objects.filter(state__in=["preparing", "running", "undoing"]), CAP),
+            "failing": Capped(Disposition.objects.failing(), CAP),
+        }
+    )
+    runs = {run.kind: run for run in CleanUp.objects.all()}
+    notes = [*_clean_ups(runs, now)]
+    if (under_way := counts["under way"][""]).number:
+        plural = "s" if under_way.number > 1 else ""
+        notes.append(Note(f"{under_way} operation{plural} under way", reverse("operations")))
+    if (failing := counts["failing"][""]).number:
+        text = f"The files of {failing} removed assets could not be removed"
+        notes.append(Note(text, f"{reverse('removed')}?state=failing", is_trouble=True))
+    return Status(counts["expiring"][""], notes)
+
+
+def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
+    expired, purged = runs.get(CleanUp.Kind.EXPIRE), runs.get(CleanUp.Kind.PURGE)
+    if not expired or not expired.finished_at:
+        return [Note("No clean-up has run yet")]
+    if expired.finished_at < now - LATE:
+        when = since_text(expired.finished_at, now)
+        return [Note(f"The last clean-up was {when}: is the worker running?", is_trouble=True)]
+    notes = [Note(f"Clean-up {since_text(expired.finished_at, now)}: {expired.done:,} expired")]
+    if expired.failed:
+        notes.append(Note(f"{expired.failed:,} expired assets could not be removed", is_trouble=True))
+    if purged and purged.busy_at:
+        when = since_text(purged.busy_at, now)
+        notes.append(Note(f"files of {purged.busy_done:,} assets removed {when}", reverse("removed")))
+    return notes

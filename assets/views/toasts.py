@@ -1,0 +1,39 @@
+"""Short messages over the page, with a way back where there is one."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
+
+
+def toast(
+    request: HttpRequest,
+    text: str,
+    *,
+    level: int = messages.SUCCESS,
+    undo: str = "",
+    link: str = "",
+    label: str = "",
+) -> None:
+    """Shows a message on this page or the next; `undo` is where a POST takes it back."""
+    context = {"text": text, "undo": undo, "link": link, "label": label}
+    messages.add_message(request, level, render_to_string("assets/_toast.html", context))
+
+
+def answer(request: HttpRequest, *, otherwise: str, **events: Any) -> HttpResponse:
+    """The toasts themselves where a script asked, with events for it; else the page that was open."""
+    if request.htmx:
+        response = render(request, "assets/_toasts.html")
+        response["HX-Trigger"] = json.dumps(events)
+        return response
+    return redirect(next_url(request, otherwise))
+
+
+def next_url(request: HttpRequest, otherwise: str) -> str:
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if safe else otherwise

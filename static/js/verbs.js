@@ -1,0 +1,111 @@
+// Save, extend and delete: one asset at once, with an undo; a selection through its confirmation.
+import { announce } from "./app.js";
+import { selectionSize } from "./selection.js";
+
+const post = (url) => window.htmx.ajax("POST", url, { target: "#toasts", swap: "beforeend" });
+const actions = () => document.getElementById("card-actions");
+const may = (verb) => Boolean(actions()?.querySelector(`[data-verb="${verb}"]`));
+
+export function act(verb) {
+  if (selectionSize() > 0) return submitSelection(verb);
+  const form = document.querySelector(`[data-verbs] form[data-verb="${verb}"]`);
+  if (form) {
+    form.requestSubmit();
+    return true;
+  }
+  const asset = document.activeElement.closest?.("[data-asset-id]:has(.tick)");
+  if (!asset || !may(verb) || asset.dataset.left) return false;
+  post(`/assets/${asset.dataset.assetId}/${verb}`);
+  return true;
+}
+
+function submitSelection(verb) {
+  const button = document.querySelector(`#selection button[name="action"][value="${verb}"]`);
+  button?.click();
+  return Boolean(button);
+}
+
+export function undoLast() {
+  const buttons = document.querySelectorAll("#toasts [data-undo]");
+  buttons[buttons.length - 1]?.click();
+  return buttons.length > 0;
+}
+
+// --- The buttons over the card that the pointer or the keyboard is at ---
+
+function showActions(event) {
+  const card = event.target.closest?.(".card:has(.tick)");
+  const bar = actions();
+  if (!bar || !card || bar.contains(event.target)) return;
+  bar.hidden = Boolean(card.dataset.left);
+  if (bar.parentElement !== card.querySelector(".card-picture")) card.querySelector(".card-picture").append(bar);
+}
+
+document.addEventListener("pointerover", (event) => event.pointerType === "mouse" && showActions(event));
+document.addEventListener("focusin", showActions);
+
+// A swap of the gallery would take the buttons away with the card that they are over.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const bar = actions();
+  if (!bar || !event.detail.target.contains(bar)) return;
+  bar.hidden = true;
+  document.body.append(bar);
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("#card-actions [data-verb]");
+  if (button) post(`/assets/${button.closest("[data-asset-id]").dataset.assetId}/${button.dataset.verb}`);
+  const undo = event.target.closest("[data-undo]");
+  // On a page about one asset, an undo leads back to it.
+  if (undo && document.querySelector("[data-asset-id] .tick")) {
+    event.preventDefault();
+    post(undo.dataset.undo);
+    undo.closest(".toast").remove();
+  }
+  if (event.target.closest("[data-dismiss]")) event.target.closest(".toast").remove();
+});
+
+// --- What the server says has happened ---
+
+const shown = (id) => document.querySelectorAll(`[data-asset-id="${CSS.escape(id)}"]:has(.tick)`);
+
+document.addEventListener("left", ({ detail }) => {
+  for (const asset of shown(detail.id)) {
+    asset.dataset.left = detail.how;
+    asset.querySelector(".card-link").dataset.how = detail.how;
+    asset.querySelector(".tick input").disabled = true;
+    if (asset.contains(actions())) actions().hidden = true;
+  }
+});
+
+document.addEventListener("returned", ({ detail }) => {
+  for (const asset of shown(detail.id)) {
+    delete asset.dataset.left;
+    asset.querySelector(".tick input").disabled = false;
+  }
+});
+
+document.addEventListener("extended", ({ detail }) => {
+  for (const asset of shown(detail.id)) {
+    const time = asset.querySelector("time[data-expiry]");
+    time.dateTime = detail.expires_at;
+    time.title = detail.title;
+  }
+  document.dispatchEvent(new Event("expiries-changed"));
+});
+
+// --- Toasts go by themselves, but errors stay ---
+
+function attachToasts() {
+  for (const toast of document.querySelectorAll(".toast:not(.error, [data-timed])")) {
+    toast.dataset.timed = "";
+    const wait = () => setTimeout(() => (toast.matches(":hover, :focus-within") ? wait() : toast.remove()), 12_000);
+    wait();
+  }
+}
+
+document.addEventListener("htmx:afterSettle", attachToasts);
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.target?.id === "toasts") announce("That did not work: reload the page.");
+});
+attachToasts();
