@@ -148,7 +148,8 @@ def _check_library_copies(entries: list[Disposition], files: dict[int, list[File
                 LIBRARY.settle(path_of[entry.asset_id])
         except FileFault as fault:
             for file in files[entry.id]:
-                file.settle("failed", f"It stays, since of the library's copy this is said: {fault}")
+                if not file.state:
+                    file.settle("failed", f"It stays, since of the library's copy this is said: {fault}")
 
 
 def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> None:
@@ -183,7 +184,15 @@ def _note(entry: Disposition, files: list[File]) -> None:
         return
     entry.purged_at, entry.retry_at, entry.last_error = timezone.now(), None, ""
     if not entry.restored_at:
-        drop_preview(preview_name(WORKSPACE.alias, entry.asset_id))
+        _drop_preview(entry.asset_id)
+
+
+def _drop_preview(asset_id: UUID) -> None:
+    try:
+        drop_preview(preview_name(WORKSPACE.alias, asset_id))
+    except OSError:
+        # It goes by its age instead, and must not hold up files.
+        logger.warning("The preview of %s cannot be removed", asset_id, exc_info=True)
 
 
 def _recall(entry: Disposition, files: list[File]) -> None:
