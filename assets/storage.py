@@ -188,6 +188,7 @@ class Store:
 
     def _remove(self, key: str) -> FileFault | None:
         try:
+            _check_key(key)  # what is not a key as it stands would name another file
             self._storage.delete(self._checked_key(key))
             if self.exists(key):
                 return FileFault("The store said that the file is removed, but it is still there")
