@@ -11,11 +11,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from assets.file_names import named_keys
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
-from assets.models.ledger import remove_files_alone
+from assets.models.ledger import RowText, remove_files_alone
 from assets.outcomes import rows
 from assets.storage import LIBRARY, WORKSPACE, FileFault, PathFault, Store, key_of, thumbnail_beside
 
@@ -126,10 +127,10 @@ def _workspace_names() -> Iterator[_Name]:
     live = WorkspaceAsset.objects.order_by().values_list("id", "temp_storage_path", "thumbnail_path")
     for pk, path, thumbnail in live.iterator(CHUNK):
         yield from _of_row(pk, path, thumbnail, WORKSPACE)
-    held = Disposition.objects.held().order_by().values_list("row", flat=True)
-    for row in held.iterator(CHUNK):
-        for name in _of_row(None, row.get("temp_storage_path"), row.get("thumbnail_path"), WORKSPACE):
-            yield name._replace(asset_id=None)
+    # Read as text, as `named_keys` does: whatever an entry holds, it must not stop the others.
+    columns = RowText("temp_storage_path"), RowText("thumbnail_path")
+    for path, thumbnail in Disposition.objects.held().order_by().values_list(*columns).iterator(CHUNK):
+        yield from _of_row(None, path, thumbnail, WORKSPACE)
 
 
 def _library_names() -> Iterator[_Name]:
@@ -137,10 +138,8 @@ def _library_names() -> Iterator[_Name]:
     for pk, path, thumbnail in saved.iterator(CHUNK):
         yield from _of_row(pk, path, thumbnail, LIBRARY)
     returned = Disposition.objects.pending().filter(restored_at__isnull=False).order_by()
-    for files in returned.values_list("saved", flat=True).iterator(CHUNK):
-        for copied in (files["file"], files["thumbnail"]):
-            if copied:
-                yield _Name(copied["key"])
+    for keys in returned.values_list(KT("saved__file__key"), KT("saved__thumbnail__key")).iterator(CHUNK):
+        yield from map(_Name, filter(None, keys))
 
 
 def _of_row(pk: Any, path: str | None, thumbnail: str | None, store: Store) -> Iterator[_Name]:
