@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from assets.humanize import instant_text, size_text
 from assets.management.progress import Bar
 from assets.reconcile import RefusedError, Report, reconcile
+from assets.storage import FileFault
 
 LISTED = 20  # of each kind, for people
 
@@ -34,6 +35,8 @@ class Command(BaseCommand):
             )
         except RefusedError as refusal:
             raise CommandError(str(refusal), returncode=2) from None
+        except FileFault as fault:
+            raise CommandError(f"A store cannot be listed: {fault}.", returncode=2) from fault
         finally:
             bar.end()
         if options["json"]:
