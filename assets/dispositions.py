@@ -330,9 +330,9 @@ _MARK_RESTORED = """
 """
 _LEAVE_LIBRARY = """
     WITH returned AS (
-        DELETE FROM user_library AS saved USING {ledger} AS entry
-        WHERE saved.id = entry.asset_id AND entry.id = ANY(%(ids)s) AND entry.action = 'promoted'
-        RETURNING entry.id, to_jsonb(saved) AS row
+        DELETE FROM user_library AS kept USING {ledger} AS entry
+        WHERE kept.id = entry.asset_id AND entry.id = ANY(%(ids)s) AND entry.action = 'promoted'
+        RETURNING entry.id, to_jsonb(kept) AS row
     )
     UPDATE {ledger} AS entry SET saved = entry.saved || jsonb_build_object('row', returned.row)
     FROM returned WHERE entry.id = returned.id
