@@ -96,7 +96,11 @@ class ConditionsFilter(filters.Filter):
 def _one_of(label: str, choices: Mapping[str, str], method: str) -> filters.ChoiceFilter:
     message = f"“%(value)s” is not known here: choose {either(choices)}."
     return filters.ChoiceFilter(
-        label=label, choices=list(choices.items()), method=method, error_messages={"invalid_choice": message}
+        label=label,
+        choices=list(choices.items()),
+        empty_label="any",
+        method=method,
+        error_messages={"invalid_choice": message},
     )
 
 

@@ -129,7 +129,7 @@ def _library_card(asset: LibraryAsset, owner: str | None, now: datetime) -> Card
         dimensions=dimensions_text(asset.width, asset.height),
         created=since_text(asset.created_at, now),
         created_at=instant_text(asset.created_at),
-        expiry=Expiry(f"saved {since_text(asset.created_at, now)}", "never"),
+        expiry=Expiry(since_text(asset.created_at, now), "never"),
         expires_at="",
         expires_at_text=instant_text(asset.created_at),
         is_nsfw=asset.is_nsfw,

@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -178,13 +179,8 @@ def _summary(found: Operation) -> dict[str, Any]:
         "size": size_text(summary.get("bytes")),
         "types": [(name, number, size_text(size)) for name, number, size in summary.get("types", [])],
         "users": [
-            (
-                page_url("user", UUID(user)),
-                names.get(UUID(user), short_id(UUID(user))),
-                number,
-                size_text(size),
-            )
-            for user, number, size in summary.get("users", [])
+            (page_url("user", user), names.get(user, short_id(user)), number, size_text(size))
+            for user, number, size in users
         ],
         "sample": [(page_url("detail", pk), page_url("asset_preview", pk)) for pk in sample] if ready else [],
         "verbs": [(Verb(verb).label, number) for verb, number in summary.get("verbs", {}).items()],
@@ -272,6 +268,10 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
                 options=form.options() if found.action != Operation.Action.EXTEND else {},
             )
             tasks.enqueue(found)
+        if "and_back" in request.POST:
+            page = reverse("operation", args=[pk])
+            toast(request, f"{found.get_action_display()}: under way", link=page, label=f"Operation {pk}")
+            return redirect(f"{reverse('gallery')}?{found.filter or ''}")
     except Refused as refusal:
         form.add_error("confirm", str(refusal))
         found.refresh_from_db()

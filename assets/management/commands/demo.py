@@ -1,10 +1,12 @@
 import sys
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from assets.demo.build import DemoRefused, build
+from assets.demo.departures import add_departures
 from assets.demo.logins import LOGINS, demo_password, make_logins
 
 
@@ -18,6 +20,7 @@ class Command(BaseCommand):
         except DemoRefused as refusal:
             raise CommandError(str(refusal)) from None
         make_logins()
+        add_departures(made, User.objects.get(username="admin"))
         self.stdout.write(
             f"{len(made.assets)} assets of {len(made.jobs)} jobs and {len(made.profiles)} users."
         )
