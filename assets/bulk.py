@@ -231,15 +231,28 @@ def advance(operation_id: int) -> None:
         Operation.State.RUNNING: _run,
         Operation.State.UNDOING: _undo,
     }
-    if operation and operation.state in steps:
+    if operation is None or operation.state not in steps:
+        return
+    try:
         steps[Operation.State(operation.state)](operation)
+    except Exception as error:
+        # For whoever watches; the task is tried again.
+        Operation.objects.filter(pk=operation.pk).update(error=str(error)[:1_000])
+        raise
+    if operation.error:
+        Operation.objects.filter(pk=operation.pk).update(error="")
 
 
 def _prepare(operation: Operation) -> None:
-    with transaction.atomic():
-        locked = Operation.objects.select_for_update().get(pk=operation.pk)
-        if locked.state == Operation.State.PREPARING:
-            _freeze(locked, {Verb(locked.action): _selected_by(locked.filter or "")})
+    try:
+        with transaction.atomic():
+            locked = Operation.objects.select_for_update().get(pk=operation.pk)
+            if locked.state == Operation.State.PREPARING:
+                _freeze(locked, {Verb(locked.action): _selected_by(locked.filter or "")})
+    except Refused as refusal:
+        # What the filter names, such as a user, has gone meanwhile.
+        preparing = Operation.objects.filter(pk=operation.pk, state=Operation.State.PREPARING)
+        preparing.update(state=Operation.State.CANCELLED, error=str(refusal), finished_at=Now())
 
 
 def _run(operation: Operation) -> None:

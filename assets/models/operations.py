@@ -44,7 +44,7 @@ class Operation(models.Model):
     gone = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     undone = models.BigIntegerField(default=0)
-    error = models.TextField(default="")  # why it could not be prepared
+    error = models.TextField(default="")  # what stopped the last try, for whoever watches
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)  # of the present run
     settled_before = models.BigIntegerField(default=0)  # assets that earlier runs saw to

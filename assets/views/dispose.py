@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.messages import ERROR, INFO
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -92,7 +93,8 @@ def _tell_departure(
     if outcome.state != State.DONE:
         return _tell_trouble(request, asset_id, outcome, failure)
     entry = Disposition.objects.of_assets([asset_id]).latest("id")
-    undo = reverse("restore", args=[entry.pk]) if request.user.has_perm(RESTORE) else ""
+    can_undo = settings.PURGE_GRACE_HOURS and request.user.has_perm(RESTORE)
+    undo = reverse("restore", args=[entry.pk]) if can_undo else ""
     toast(request, success, undo=undo)
     left = {"id": str(asset_id), "how": entry.get_action_display()}
     return answer(request, otherwise=reverse("gallery"), left=left)

@@ -14,6 +14,7 @@ from workspace.supervisor import Program, supervise
 
 MOST_WEB_PROCESSES = 4
 THREADS = 4  # of a web process; each may hold a database connection
+TASKS_AT_ONCE = 4
 PATIENCE = 60  # seconds for the first page
 
 
@@ -83,4 +84,6 @@ def web() -> Program:
 
 def worker() -> Program:
     manage = str(settings.BASE_DIR / "manage.py")
-    return Program("worker", [sys.executable, manage, "procrastinate", "worker"])
+    # Several at once: a long operation must not keep the clean-ups waiting.
+    options = ["--concurrency", str(TASKS_AT_ONCE)]
+    return Program("worker", [sys.executable, manage, "procrastinate", "worker", *options])
