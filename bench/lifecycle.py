@@ -1,0 +1,46 @@
+"""How fast assets leave, stay and come back: python -m bench.lifecycle.
+
+ROWS is the size of the largest operation, 1,000,000 unless it is said; all else shrinks with it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import psycopg
+
+from bench import keeping, leaving
+from bench.ground import Stopwatch, connect, fill, reset
+from bench.report import Finding, table, write
+
+
+def main() -> int:
+    rows = int(os.environ.get("ROWS") or 1_000_000)
+    if rows < 10_000:
+        sys.exit("ROWS is too small to measure anything: 10000 at least.")
+    bare = connect()
+    with Stopwatch() as watch:
+        reset(bare)
+        findings = _measure(bare, rows)
+        path = Path(__file__).with_suffix(".json")
+        write(path, findings, rows=rows, bare=bare)
+        reset(bare)
+    sys.stdout.write(f"\n{table(findings)}\n\nIn {watch.seconds / 60:.0f} minutes; also in {path}\n")
+    return int(any(finding.met is False for finding in findings))
+
+
+def _measure(bare: psycopg.Connection, rows: int) -> list[Finding]:
+    fill(bare, rows // 5, label="rows that stay")
+    bare.execute("VACUUM ANALYZE workspace_assets")
+    return [
+        *leaving.against_bare(bare, rows // 10),
+        *leaving.by_workers(bare, rows // 10),
+        *keeping.saving(bare, rows // 2_000),
+        *keeping.extending_and_undoing(bare, rows // 10),
+        *keeping.purging(bare, rows // 50),
+        *leaving.memory(bare, rows),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
