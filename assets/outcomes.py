@@ -33,7 +33,7 @@ def keep_no_record(outcomes: Outcomes) -> None:
 
 
 def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], record: Record) -> Outcomes:
-    """Acts on all in one transaction; where the database refuses, on each in its own.
+    """Acts on all in one transaction; where the database refuses, on each half in its own, and so on.
 
     A single asset that the database refuses (a constraint, a trigger of the product's) does not hold up
     the others. What is no asset's fault, such as a lost connection, is raised.
@@ -50,7 +50,8 @@ def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], r
     except DatabaseError as error:
         if len(ids) == 1:
             return note({ids[0]: failed(f"The database refused: {_first_line(error)}")}, record)
-    return {pk: outcome for each in ids for pk, outcome in together_or_singly(act, [each], record).items()}
+    middle = len(ids) // 2
+    return together_or_singly(act, ids[:middle], record) | together_or_singly(act, ids[middle:], record)
 
 
 def note(outcomes: Outcomes, record: Record) -> Outcomes:
