@@ -41,8 +41,8 @@ BATCH = 1_000  # rows of one statement: the quickest, and locks are short
 _THESE = "id = ANY(%(ids)s) ORDER BY id FOR UPDATE"
 # Every worker takes others; each row is judged again under its lock.
 _EXPIRED = (
-    "expires_at <= statement_timestamp() AND NOT id = ANY(%(without)s)"
-    " ORDER BY expires_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
+    "expires_at <= statement_timestamp() AND (expires_at, id) > (%(after)s::timestamptz, %(after_id)s)"
+    " ORDER BY expires_at, id LIMIT %(limit)s"
 )
 _THESE_IF_EXPIRED = "id = ANY(%(ids)s) AND expires_at <= statement_timestamp() FOR UPDATE SKIP LOCKED"
 
@@ -107,42 +107,45 @@ class Expired(NamedTuple):
 
 def expire(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None) -> Expired:
     """Removes every asset whose time has passed now; any number of workers may at once."""
-    done, refused = 0, []
+    done = refused = 0
+    tried = _BEFORE_ALL
     while True:
         try:
             with transaction.atomic():
-                left = _depart(_EXPIRED, Disposition.Action.EXPIRED, without=refused, limit=batch)
+                which = f"{_EXPIRED} FOR UPDATE SKIP LOCKED"
+                left = _depart(which, Disposition.Action.EXPIRED, limit=batch, **tried)
             more, number = bool(left), len(left)
         except OperationalError:
             raise
         except DatabaseError:
-            number, now_refused = _expire_singly(refused, batch)
+            # Each of these by itself; the next batch begins after them, so that none is tried twice.
+            more, number, now_refused, tried = _expire_singly(tried, batch)
             refused += now_refused
-            # With so many that are refused, the way to the others is too long to be walked each time.
-            more = bool(number or now_refused) and len(refused) < batch
         done += number
         progress(done)
         if not more:
-            return Expired(done, len(refused))
+            return Expired(done, refused)
 
 
-def _expire_singly(without: list[UUID], limit: int) -> tuple[int, list[UUID]]:
-    ids = [
-        pk
-        for (pk,) in rows(
-            "SELECT id FROM workspace_assets WHERE expires_at <= statement_timestamp()"
-            " AND NOT id = ANY(%(without)s) ORDER BY expires_at, id LIMIT %(limit)s",
-            {"without": without, "limit": limit},
-        )
-    ]
+_BEFORE_ALL = {"after": "-infinity", "after_id": UUID(int=0)}
+
+
+def _expire_singly(tried: dict[str, Any], limit: int) -> tuple[bool, int, int, dict[str, Any]]:
+    """Whether there were any, how many left, how many were refused, and where the last one stands."""
+    found = rows(
+        f"SELECT id, expires_at::text FROM workspace_assets WHERE {_EXPIRED}",  # noqa: S608
+        tried | {"limit": limit},
+    )
 
     def act(ids: list[UUID]) -> Outcomes:
         left = _depart(_THESE_IF_EXPIRED, Disposition.Action.EXPIRED, ids=ids)
         return {pk: DONE if pk in left else GONE for pk in ids}
 
-    outcomes = together_or_singly(act, ids, keep_no_record)
+    outcomes = together_or_singly(act, [pk for pk, _ in found], keep_no_record)
     states = [outcome.state for outcome in outcomes.values()]
-    return states.count(State.DONE), [pk for pk, outcome in outcomes.items() if outcome.state == State.FAILED]
+    if found:
+        tried = {"after": found[-1][1], "after_id": found[-1][0]}
+    return bool(found), states.count(State.DONE), states.count(State.FAILED), tried
 
 
 # --- Saving ------------------------------------------------------------------
