@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from assets import dispositions, storage
-from assets.dispositions import delete, expire, extend, promote, restore
+from assets.dispositions import delete, expire, extend, promote, restore, undo_extensions
 from assets.models import Disposition, Extension, LibraryAsset, WorkspaceAsset
 from assets.outcomes import DONE, GONE, Outcome, State, failed
 from assets.purge import purge
@@ -91,13 +91,14 @@ def let_grace_run_out():
     sql(f"UPDATE assets_disposition SET {passed}")
 
 
-def refuse(table, event, pk):
-    """Has the product's database refuse one row."""
+def refuse(table, event, *pks):
+    """Has the product's database refuse some rows."""
     row = "OLD" if event == "DELETE" else "NEW"
+    ids = ",".join(map(str, pks))
     sql(f"""
         CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF {row}.id = '{pk}' THEN RAISE EXCEPTION 'this one is evidence'; END IF;
+            IF {row}.id = ANY('{{{ids}}}') THEN RAISE EXCEPTION 'this one is evidence'; END IF;
             RETURN {row};
         END $$;
         CREATE TRIGGER refuse_one BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_one()
@@ -596,14 +597,20 @@ def test_only_what_has_expired_now_leaves():
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1000])
-def test_one_asset_that_the_database_refuses_does_not_hold_up_the_expiry_of_the_others(batch):
-    assets = make_assets(5, expires_in=-timedelta(hours=1))
-    refuse("workspace_assets", "DELETE", assets[0].pk)
-    done, _ = expire(batch=batch)
-    if batch > 1:
-        assert done == 4
-        assert list(WorkspaceAsset.objects.values_list("pk", flat=True)) == [assets[0].pk]
-    assert every_column(assets[0].pk)
+def test_assets_that_the_database_refuses_do_not_hold_up_the_expiry_of_the_others(batch):
+    assets = make_assets(7, expires_in=-timedelta(hours=1))
+    stay = sorted(asset.pk for asset in assets)[:3]  # more than a batch of them come first
+    refuse("workspace_assets", "DELETE", *stay)
+    assert expire(batch=batch) == (4, 3)
+    assert sorted(WorkspaceAsset.objects.values_list("pk", flat=True)) == stay
+    assert Disposition.objects.count() == 4
+
+
+def test_what_expired_before_all_time_leaves_too():
+    make_assets(3)
+    sql("UPDATE workspace_assets SET expires_at = '-infinity'")
+    refuse("workspace_assets", "DELETE", uuid4())
+    assert expire(batch=2) == (3, 0)
 
 
 # --- Staying longer ----------------------------------------------------------------
@@ -641,6 +648,28 @@ def test_one_asset_that_the_database_refuses_does_not_hold_up_extending_the_othe
     outcomes = extend([asset.pk for asset in assets], actor=admin)
     assert outcomes == {assets[0].pk: DONE, assets[1].pk: REFUSED, assets[2].pk: DONE}
     assert Extension.objects.count() == 2
+
+
+def test_an_extension_undone_gives_back_the_expiry_that_was(admin):
+    asset = make_asset(expires_in=timedelta(hours=1))
+    before = every_column(asset.pk)
+    extend([asset.pk], actor=admin)
+    extensions = {Extension.objects.get().pk: asset.pk}
+    assert undo_extensions(extensions) == {asset.pk: DONE}
+    assert every_column(asset.pk) == before
+    changed = failed("The asset has left, or its expiry has changed since")
+    assert undo_extensions(extensions) == {asset.pk: changed}
+
+
+def test_an_extension_is_not_undone_over_a_later_change_or_a_departure(admin):
+    moved, left = make_assets(2, expires_in=timedelta(hours=1))
+    extend([moved.pk, left.pk], actor=admin)
+    WorkspaceAsset.objects.filter(pk=moved.pk).update(expires_at=None)
+    delete([left.pk], actor=admin)
+    changed = failed("The asset has left, or its expiry has changed since")
+    extensions = dict(Extension.objects.values_list("pk", "asset_id"))
+    assert undo_extensions(extensions) == dict.fromkeys([moved.pk, left.pk], changed)
+    assert every_column(moved.pk)["expires_at"] is None
 
 
 # --- Coming back -------------------------------------------------------------------
