@@ -1,5 +1,6 @@
 """Copies of assets' files in the library's store, checked, before any row moves."""
 
+import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from assets.storage import (
     sniff,
     thumbnail_beside,
 )
+
+logger = logging.getLogger(__name__)
 
 COPIES_AT_ONCE = 8
 
@@ -105,10 +108,20 @@ def _target(asset: WorkspaceAsset) -> _Target | FileFault:
     try:
         with WORKSPACE.open(asset.temp_storage_path) as file:
             known = sniff(file.read(SNIFF_BYTES))
-    except FileFault as fault:
-        return fault
+    except Exception as error:
+        return _fault_of(error)
     extension = known.extension if known else _stated_extension(asset)
     return _Target(asset, known.mime if known else None, f"{asset.user_id}/{asset.id}.{extension}")
+
+
+def _fault_of(error: Exception) -> FileFault:
+    """Whatever a storage raises for one file must not hold up the others."""
+    if isinstance(error, FileFault):
+        return error
+    logger.error("A file was not copied to the library", exc_info=error)
+    return FileFault(
+        "The store cannot read the file" if isinstance(error, OSError) else f"The store failed: {error}"
+    )
 
 
 def _stated_extension(asset: WorkspaceAsset) -> str:
@@ -123,8 +136,8 @@ def _copy(target: _Target) -> Copy | FileFault:
     try:
         file = LIBRARY.copy_from(WORKSPACE, asset.temp_storage_path, target.key)
         thumbnail = _copy_thumbnail(target)
-    except FileFault as fault:
-        return fault
+    except Exception as error:
+        return _fault_of(error)
     source = (asset.user_id, asset.temp_storage_path, asset.thumbnail_path)
     return Copy(asset.id, source, target.mime, file, thumbnail)
 
