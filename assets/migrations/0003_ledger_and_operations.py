@@ -399,7 +399,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="operationitem",
             index=models.Index(
-                condition=models.Q(("state__in", ["failed", "gone"])),
+                condition=models.Q(("state", "gone"), models.Q(("reason", ""), _negated=True), _connector="OR"),
                 fields=["operation", "asset_id"],
                 name="items_troubled",
             ),

@@ -74,6 +74,9 @@ class Operation(models.Model):
         return self.done + self.gone + self.failed
 
 
+IS_TROUBLED = models.Q(state="gone") | ~models.Q(reason="")
+
+
 class OperationItem(models.Model):
     class State(models.TextChoices):
         PENDING = "pending", "waiting"
@@ -100,12 +103,8 @@ class OperationItem(models.Model):
                 name="items_pending",
                 condition=models.Q(state="pending"),
             ),
-            # What went wrong.
-            models.Index(
-                fields=["operation", "asset_id"],
-                name="items_troubled",
-                condition=models.Q(state__in=["failed", "gone"]),
-            ),
+            # What did not go as it was meant to.
+            models.Index(fields=["operation", "asset_id"], name="items_troubled", condition=IS_TROUBLED),
         ]
 
     def __str__(self) -> str:

@@ -23,8 +23,8 @@ from assets.bulk import Refused
 from assets.forms import SelectionForm, StartForm
 from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.models import Disposition, Operation, Verb
+from assets.models.operations import IS_TROUBLED
 from assets.models.upstream import usernames
-from assets.outcomes import State
 from assets.pagination import CursorError, Order, Page, keyset_page
 from assets.views.cards import page_url, short_id
 from assets.views.toasts import toast
@@ -149,7 +149,7 @@ class Progress(NamedTuple):
 
 
 def progress(found: Operation, now: datetime) -> Progress:
-    undoing = found.state == Operation.State.UNDOING
+    undoing = found.state in (Operation.State.UNDOING, Operation.State.UNDONE)
     settled, total = (found.undone, found.done + found.undone) if undoing else (found.settled, found.total)
     elapsed = (now - found.started_at).total_seconds() if found.started_at else 0
     in_this_run = settled - (0 if undoing else found.settled_before)
@@ -197,8 +197,7 @@ class Result(NamedTuple):
 
 def _results(request: HttpRequest, found: Operation) -> Iterator[Result]:
     """What did not go as it was meant to."""
-    troubled = found.items.filter(state__in=[State.FAILED, State.GONE]).order_by("asset_id")
-    for item in troubled[:PAGE_SIZE] if found.failed or found.gone else ():
+    for item in found.items.filter(IS_TROUBLED).order_by("asset_id")[:PAGE_SIZE]:
         yield Result(
             item.asset_id,
             page_url("detail", item.asset_id),
@@ -273,8 +272,11 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
             toast(request, f"{found.get_action_display()}: under way", link=page, label=f"Operation {pk}")
             return redirect(f"{reverse('gallery')}?{found.filter or ''}")
     except Refused as refusal:
-        form.add_error("confirm", str(refusal))
         found.refresh_from_db()
+        if found.state == Operation.State.READY:
+            form.add_error("confirm", str(refusal))
+        else:
+            toast(request, str(refusal), level=ERROR)  # its page has no form any more
         return render(request, "assets/operation.html", _context(request, found, form), status=400)
     return redirect("operation", pk)
 
