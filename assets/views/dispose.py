@@ -26,7 +26,7 @@ def promote(request: HttpRequest, asset_id: UUID) -> HttpResponse:
     if not form.is_valid():
         text = " ".join(message for messages in form.errors.values() for message in messages)
         toast(request, f"Not saved. {text}", level=ERROR)
-        return answer(request, otherwise=reverse("detail", args=[asset_id]))
+        return answer(request, otherwise=reverse("detail", args=[asset_id]), stays=True)
     outcome = dispositions.promote([asset_id], actor=request.user, labels=form.labels())[asset_id]
     return _tell_departure(request, asset_id, outcome, "Saved to the library", "Not saved")
 
@@ -91,7 +91,7 @@ def _tell_departure(
     request: HttpRequest, asset_id: UUID, outcome: Outcome, success: str, failure: str
 ) -> HttpResponse:
     if outcome.state != State.DONE:
-        return _tell_trouble(request, asset_id, outcome, failure)
+        return _tell_trouble(request, asset_id, outcome, failure, stays=True)
     entry = Disposition.objects.of_assets([asset_id]).latest("id")
     can_undo = settings.PURGE_GRACE_HOURS and request.user.has_perm(RESTORE)
     undo = reverse("restore", args=[entry.pk]) if can_undo else ""
@@ -100,10 +100,13 @@ def _tell_departure(
     return answer(request, otherwise=reverse("gallery"), left=left)
 
 
-def _tell_trouble(request: HttpRequest, asset_id: UUID, outcome: Outcome, failure: str) -> HttpResponse:
+def _tell_trouble(
+    request: HttpRequest, asset_id: UUID, outcome: Outcome, failure: str, *, stays: bool = False
+) -> HttpResponse:
+    """Of an asset that `stays`, the message belongs on its own page, and not on the one after it."""
     if outcome.state == State.FAILED:
         toast(request, f"{failure}. {outcome.reason}.", level=ERROR)
-        return answer(request, otherwise=reverse("detail", args=[asset_id]))
+        return answer(request, otherwise=reverse("detail", args=[asset_id]), stays=stays)
     entry = Disposition.objects.of_assets([asset_id]).select_related("actor").order_by("-id").first()
     if entry is None:
         raise Http404("There is no such asset in the workspace.")

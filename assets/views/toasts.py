@@ -24,16 +24,17 @@ def toast(
     messages.add_message(request, level, render_to_string("assets/_toast.html", context))
 
 
-def answer(request: HttpRequest, *, otherwise: str, **events: Any) -> HttpResponse:
-    """The toasts themselves where a script asked, with events for it; else the page that was open."""
+def answer(request: HttpRequest, *, otherwise: str, stays: bool = False, **events: Any) -> HttpResponse:
+    """The toasts themselves where a script asked, with events for it; else the page that is to come next."""
     if request.htmx:
         response = render(request, "assets/_toasts.html")
         response["HX-Trigger"] = json.dumps(events)
         return response
-    return redirect(next_url(request, otherwise))
+    return redirect(otherwise if stays else next_url(request, otherwise))
 
 
 def next_url(request: HttpRequest, otherwise: str) -> str:
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if safe else otherwise
+    # A bare word would be taken for the name of a view.
+    return wanted if safe and wanted.startswith("/") else otherwise
