@@ -83,6 +83,9 @@ class SelectionForm(forms.Form):
             self.add_error("filter", "“select=all” needs the filter that is meant, though it be empty.")
         if data.get("action") == Operation.Action.KEEP and not data.get("job"):
             self.add_error("job", "Keeping some of a job needs the job.")
+        if data.get("action") == Operation.Action.KEEP and data.get("select"):
+            # The rest would go, of which somebody said that all are meant.
+            self.add_error("select", "What is kept of a job is ticked: “select=all” leaves no rest.")
         return data
 
     def messages(self) -> list[str]:
