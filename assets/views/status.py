@@ -46,19 +46,23 @@ def _look() -> Status:
         plural = "s" if under_way.number > 1 else ""
         notes.append(Note(f"{under_way} operation{plural} under way", reverse("operations")))
     if (failing := counts["failing"][""]).number:
-        text = f"The files of {failing} removed assets could not be removed"
+        plural = "" if failing.number == 1 else "s"
+        text = f"The files of {failing} removed asset{plural} could not be removed"
         notes.append(Note(text, f"{reverse('removed')}?state=failing", is_trouble=True))
     return Status(counts["expiring"][""], notes)
 
 
 def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
     expired, purged = runs.get(CleanUp.Kind.EXPIRE), runs.get(CleanUp.Kind.PURGE)
-    if not expired or not expired.finished_at:
+    if not expired:
         return [Note("No clean-up has run yet")]
-    if expired.finished_at < now - LATE:
-        when = since_text(expired.finished_at, now)
-        return [Note(f"The last clean-up was {when}: is the worker running?", is_trouble=True)]
-    notes = [Note(f"Clean-up {since_text(expired.finished_at, now)}: {expired.done:,} expired")]
+    last = expired.finished_at or expired.started_at
+    when = since_text(last, now)
+    if last < now - LATE:
+        what = f"was {when}" if expired.finished_at else f"began {when} and has not ended"
+        return [Note(f"The last clean-up {what}: is the worker running?", is_trouble=True)]
+    is_over = expired.finished_at is not None
+    notes = [Note(f"Clean-up {when}: {expired.done:,} expired" if is_over else "A clean-up is under way")]
     if expired.failed:
         notes.append(Note(f"{expired.failed:,} expired assets could not be removed", is_trouble=True))
     if purged and purged.busy_at:
