@@ -44,6 +44,7 @@ def library(request: HttpRequest) -> HttpResponse:
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
+        "is_paged": bool(request.GET.get("after") or request.GET.get("before")),
     }
     return render(request, "assets/library.html", context)
 
@@ -68,7 +69,6 @@ def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "file": report_on(saved, LIBRARY, saved.storage_path),
         "saved": since_text(saved.created_at, filterset.now),
         "entry": entry,
-        "is_nsfw": entry is not None and settings_view.is_nsfw(entry.row.get("generation_settings")),
         **(_provenance(entry) if entry else {}),
         **_way_back(request, entry, filterset.now),
     }
@@ -77,24 +77,25 @@ def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
 
 def _provenance(entry: Disposition) -> dict[str, Any]:
     """How it was made: what the library has no column for, as the ledger keeps it."""
-    row = entry.row
+    row = entry.row if isinstance(entry.row, dict) else {}
     settings = row.get("generation_settings")
-    job = UUID(row["job_id"])
-    facts = [
-        Column("job_id", f"{job}", f"{job}", page_url("job", job)),
-        Column("asset_index", str(row["asset_index"]), str(row["asset_index"])),
-        Column("generation_seed", str(row["generation_seed"]), str(row["generation_seed"])),
-        Column("created_at", row["created_at"] or "null", row["created_at"] or ""),
-        Column("temp_storage_path", row["temp_storage_path"], row["temp_storage_path"]),
-    ]
+    names = ("job_id", "asset_index", "generation_seed", "created_at", "temp_storage_path")
+    facts = [_fact(name, row.get(name)) for name in names]
     for name in ("file", "thumbnail"):
         if copied := (entry.saved or {}).get(name):
             facts.append(Column(f"sha256 of the {name}", copied["sha256"], copied["sha256"]))
     return {
         "provenance": facts,
+        "is_nsfw": settings_view.is_nsfw(settings),
         "settings_tree": settings_view.tree(settings),
         "settings_text": settings_view.as_json(settings),
     }
+
+
+def _fact(name: str, value: Any) -> Column:
+    if value is None:
+        return Column(name, "null", "")
+    return Column(name, str(value), str(value), page_url("job", value) if name == "job_id" else "")
 
 
 def _way_back(request: HttpRequest, entry: Disposition | None, now: Any) -> dict[str, Any]:

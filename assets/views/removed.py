@@ -73,6 +73,7 @@ def removed(request: HttpRequest) -> HttpResponse:
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
+        "is_paged": bool(request.GET.get("after") or request.GET.get("before")),
     }
     return render(request, "assets/removed.html", context)
 
@@ -88,6 +89,7 @@ def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "entry": entry,
         "shown": shown,
+        "prompt": row.get("original_prompt"),
         "columns": row_columns(row, shown.owner),
         "settings_tree": settings_view.tree(generation_settings),
         "settings_text": settings_view.as_json(generation_settings),
@@ -120,6 +122,7 @@ def entries(rows: list[Disposition], now: datetime, *, may_restore: bool) -> lis
 def _entry(entry: Disposition, owner: str | None, now: datetime, may_restore: bool) -> Entry:
     row = entry.row if isinstance(entry.row, dict) else {}
     state, level, open_ = _state(entry, now)
+    size = row.get("file_size_bytes")
     return Entry(
         id=entry.pk,
         url=reverse("removed_entry", args=[entry.pk]),
@@ -128,7 +131,7 @@ def _entry(entry: Disposition, owner: str | None, now: datetime, may_restore: bo
         prompt=str(row.get("original_prompt") or "")[:PROMPT_START],
         model=str(row.get("model_used") or ""),
         kind=str(row.get("asset_type") or ""),
-        size=size_text(row.get("file_size_bytes")),
+        size=size_text(size if isinstance(size, int) else None),
         is_nsfw=settings_view.is_nsfw(row.get("generation_settings")),
         owner=owner or (short_id(entry.user_id) if entry.user_id else "unknown"),
         owner_url=page_url("user", entry.user_id) if entry.user_id else "",
@@ -149,7 +152,10 @@ def _state(entry: Disposition, now: datetime) -> tuple[str, str, bool]:
     until = entry.purge_after
     if entry.restored_at:
         who = f" by {entry.restored_by.get_username()}" if entry.restored_by else ""
-        return f"brought back{who} {since_text(entry.restored_at, now)}", "calm", False
+        back = f"brought back{who} {since_text(entry.restored_at, now)}"
+        if entry.last_error and not entry.purged_at:
+            return f"{back}; the library's files not removed: {entry.last_error}", "expired", False
+        return back, "calm", False
     if entry.purged_at:
         return f"files removed {since_text(entry.purged_at, now)}", "calm", False
     if entry.last_error:
