@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
-from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import Status
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Job, Status
 
 from assets import bulk, clean_up, previews
 from assets.models import Operation, OperationItem
@@ -64,9 +64,12 @@ def resume_operations(timestamp: int) -> None:
 def remove_unconfirmed_operations(timestamp: int) -> None:
     """Selections that nobody confirmed; what ran is kept."""
     never_run = Operation.objects.filter(started_at=None, created_at__lt=Now() - KEEP_UNCONFIRMED_FOR)
-    ids = list(never_run.exclude(state=Operation.State.PREPARING).values_list("id", flat=True))
-    OperationItem.objects.filter(operation_id__in=ids).delete()
-    Operation.objects.filter(id__in=ids, started_at=None).delete()
+    never_run = never_run.exclude(state=Operation.State.PREPARING)
+    with transaction.atomic():
+        # Locked, so that none is confirmed while its assets are forgotten.
+        ids = list(never_run.select_for_update(skip_locked=True).values_list("id", flat=True))
+        OperationItem.objects.filter(operation_id__in=ids).delete()
+        Operation.objects.filter(id__in=ids).delete()
 
 
 # --- The clean-ups ---------------------------------------------------------------
@@ -98,9 +101,17 @@ async def rescue_stalled_jobs(timestamp: int) -> None:
     for job in await app.job_manager.get_stalled_jobs():
         logger.warning("Job %s (%s) was left behind by its worker", job.id, job.task_name)
         if job.attempts < MOST_ATTEMPTS:
-            await app.job_manager.retry_job(job)
+            await _retry(job)
         else:
             await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
+
+
+async def _retry(job: Job) -> None:
+    try:
+        await app.job_manager.retry_job(job)
+    except UniqueViolation:
+        # Another waits in its place, for its lock: that one does the work.
+        await app.job_manager.finish_job(job, status=Status.ABORTED, delete_job=False)
 
 
 @app.periodic(cron="17 * * * *")
