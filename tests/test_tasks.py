@@ -1,14 +1,19 @@
 """Background tasks, run by a real worker on the real queue."""
 
+import threading
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from assets import tasks
+from assets import bulk, dispositions, tasks
+from assets.models import CleanUp, Disposition, Operation, OperationItem, WorkspaceAsset
+from tests.factories import make_asset, make_assets, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,7 +26,10 @@ def _empty_queue(transactional_db):
 
 
 @pytest.fixture
-def run_worker():
+def run_worker(monkeypatch):
+    # Only what a test defers, whatever the clock says.
+    monkeypatch.setattr(app.periodic_registry, "periodic_tasks", {})
+
     def run():
         with app.replace_connector(app.connector.get_worker_connector()):
             app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
@@ -63,6 +71,19 @@ def test_a_job_that_kills_every_worker_is_given_up(run_worker):
     assert status_of(left) == "failed"
 
 
+def test_a_job_left_behind_while_another_waits_in_its_place_holds_nobody_up(run_worker):
+    """As when an operation is cancelled and run once more just after its worker was killed."""
+    left = tasks.trim_previews.configure(queueing_lock="trim", lock="trim").defer(timestamp=0)
+    leave_behind(left, attempts=1)
+    waiting = tasks.trim_previews.configure(queueing_lock="trim", lock="trim").defer(timestamp=0)
+    other = tasks.clear_sessions.defer(timestamp=0)
+    leave_behind(other, attempts=1)
+    tasks.rescue_stalled_jobs.defer(timestamp=0)
+    run_worker()
+    run_worker()
+    assert (status_of(left), status_of(waiting), status_of(other)) == ("aborted", "succeeded", "succeeded")
+
+
 def test_sessions_that_have_ended_are_cleared(run_worker):
     from django.contrib.sessions.models import Session
 
@@ -86,3 +107,229 @@ def test_finished_jobs_are_removed_and_failed_ones_stay(run_worker):
     run_worker()
     left = set(ProcrastinateJob.objects.filter(id__in=[succeeded, failed]).values_list("id", flat=True))
     assert left == {failed}
+
+
+# --- Operations ----------------------------------------------------------------
+
+
+@pytest.fixture
+def make_operation():
+    """A frozen deletion of fresh assets, and so many of them."""
+    person = User.objects.create_user("person")
+
+    def make(number=3, started=True):
+        ids = [asset.pk for asset in make_assets(number)]
+        operation = bulk.freeze_ticked(ids, action="delete", actor=person)
+        if started:
+            bulk.start(operation, actor=person, confirmed=number, options={})
+        return operation
+
+    return make
+
+
+def jobs_of(operation):
+    lock = f"operation-{operation.pk}"
+    return list(ProcrastinateJob.objects.filter(lock=lock).order_by("id").values_list("id", flat=True))
+
+
+def test_an_operation_is_run_by_the_worker(make_operation, run_worker):
+    operation = make_operation()
+    tasks.enqueue(operation)
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 3)
+    assert not WorkspaceAsset.objects.exists()
+    assert [status_of(job) for job in jobs_of(operation)] == ["succeeded"]
+
+
+def test_a_large_selection_is_prepared_by_the_worker(run_worker, monkeypatch):
+    monkeypatch.setattr(bulk, "FREEZE_AT_ONCE", 2)
+    make_assets(4)
+    operation = bulk.freeze_filter("", action="delete", actor=User.objects.create_user("person"))
+    tasks.enqueue(operation)
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.total) == ("ready", 4)
+    assert WorkspaceAsset.objects.count() == 4
+
+
+def test_an_operation_waits_in_the_queue_once(make_operation):
+    operation, other = make_operation(), make_operation()
+    for each in (operation, operation, other):
+        tasks.enqueue(each)
+    assert (len(jobs_of(operation)), len(jobs_of(other))) == (1, 1)
+
+
+def test_what_changes_while_a_worker_is_at_it_waits_for_it(make_operation):
+    operation = make_operation()
+    tasks.enqueue(operation)
+    leave_behind(jobs_of(operation)[0], attempts=1)
+    tasks.enqueue(operation)
+    tasks.enqueue(operation)
+    assert [status_of(job) for job in jobs_of(operation)] == ["doing", "todo"]
+
+
+def test_a_second_job_of_an_operation_spoils_no_transaction(make_operation):
+    operation = make_operation()
+    with transaction.atomic():
+        tasks.enqueue(operation)
+        tasks.enqueue(operation)
+        make_user("fox")
+    assert len(jobs_of(operation)) == 1
+
+
+def test_a_start_that_is_rolled_back_leaves_no_job(make_operation):
+    operation = make_operation()
+    with transaction.atomic():
+        tasks.enqueue(operation)
+        transaction.set_rollback(True)
+    assert jobs_of(operation) == []
+
+
+def test_an_operation_that_fails_is_tried_again(make_operation, run_worker, monkeypatch):
+    operation = make_operation()
+    plainly = dispositions.delete
+
+    def fail(*args, **options):
+        raise RuntimeError("the network")
+
+    monkeypatch.setattr(dispositions, "delete", fail)
+    tasks.enqueue(operation)
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("running", 0)
+    assert [status_of(job) for job in jobs_of(operation)] == ["todo"]
+    monkeypatch.setattr(dispositions, "delete", plainly)
+    with connection.cursor() as cursor:  # it would wait for some seconds
+        cursor.execute("UPDATE procrastinate_jobs SET scheduled_at = now()")
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 3)
+
+
+@pytest.mark.parametrize("lost", ["never deferred", "deleted", "failed"])
+def test_an_operation_whose_job_is_lost_is_taken_up_again(make_operation, run_worker, lost):
+    operation = make_operation()
+    if lost != "never deferred":
+        tasks.enqueue(operation)
+        change = "UPDATE procrastinate_jobs SET status = 'failed'"
+        with connection.cursor() as cursor:
+            cursor.execute(change if lost == "failed" else "DELETE FROM procrastinate_jobs")
+    tasks.resume_operations.defer(timestamp=0)
+    run_worker()
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 3)
+
+
+@pytest.mark.parametrize("status", ["todo", "doing"])
+def test_an_operation_whose_job_lives_is_left_alone(make_operation, status):
+    operation = make_operation()
+    tasks.enqueue(operation)
+    if status == "doing":
+        leave_behind(jobs_of(operation)[0], attempts=1)
+    tasks.resume_operations(timestamp=0)
+    assert [status_of(job) for job in jobs_of(operation)] == [status]
+
+
+def test_only_what_is_under_way_is_taken_up_again(make_operation):
+    ready, cancelled, finished = make_operation(started=False), make_operation(), make_operation()
+    bulk.cancel(cancelled)
+    bulk.advance(finished.pk)
+    tasks.resume_operations(timestamp=0)
+    assert [jobs_of(each) for each in (ready, cancelled, finished)] == [[], [], []]
+
+
+def test_selections_that_nobody_confirmed_are_removed(make_operation, run_worker):
+    make_operation(started=False)
+    put_away, new = make_operation(started=False), make_operation(started=False)
+    running, cancelled = make_operation(), make_operation()
+    bulk.cancel(put_away)
+    bulk.cancel(cancelled)
+    preparing = Operation.objects.create(action="delete", actor=new.actor)
+    old = Operation.objects.exclude(pk=new.pk)
+    old.update(created_at=timezone.now() - tasks.KEEP_UNCONFIRMED_FOR - timedelta(minutes=1))
+    tasks.remove_unconfirmed_operations.defer(timestamp=0)
+    run_worker()
+    kept = {new.pk, running.pk, cancelled.pk, preparing.pk}
+    assert set(Operation.objects.values_list("pk", flat=True)) == kept
+    assert set(OperationItem.objects.values_list("operation_id", flat=True)) == kept - {preparing.pk}
+    assert WorkspaceAsset.objects.count() == 15
+
+
+def test_a_selection_that_is_confirmed_at_the_last_moment_is_kept(make_operation, monkeypatch):
+    """Not emptied while it starts, or it would end as if it had been run."""
+    operation = make_operation(started=False)
+    Operation.objects.update(created_at=timezone.now() - timedelta(days=2))
+    plainly, confirming = OperationItem.objects.filter, []
+
+    def confirm():
+        try:
+            bulk.start(operation, actor=operation.actor, confirmed=3, options={})
+        except bulk.Refused as refusal:
+            confirming.append(str(refusal))
+        connection.close()
+
+    thread = threading.Thread(target=confirm)
+
+    def filter_late(*args, **options):
+        thread.start()
+        thread.join(timeout=0.5)
+        return plainly(*args, **options)
+
+    monkeypatch.setattr(OperationItem.objects, "filter", filter_late)
+    tasks.remove_unconfirmed_operations(timestamp=0)
+    monkeypatch.undo()
+    thread.join()
+    started = Operation.objects.filter(pk=operation.pk, state="running").exists()
+    assert started != bool(confirming)
+    assert OperationItem.objects.count() == (3 if started else 0)
+
+
+# --- The clean-ups ---------------------------------------------------------------
+
+
+def test_what_has_expired_is_removed_and_the_last_run_noted(run_worker):
+    make_assets(3, expires_in=-timedelta(hours=1))
+    kept = make_asset()
+    tasks.expire_assets.defer(timestamp=0)
+    run_worker()
+    assert WorkspaceAsset.objects.get() == kept
+    note = CleanUp.objects.get()
+    assert (note.kind, note.done, note.failed, note.busy_done) == ("expire", 3, 0, 3)
+    assert note.started_at <= note.finished_at <= note.busy_at
+    tasks.expire_assets.defer(timestamp=1)
+    run_worker()
+    again = CleanUp.objects.get()
+    assert (again.done, again.busy_done, again.busy_at) == (0, 3, note.busy_at)
+    assert again.finished_at > note.finished_at
+
+
+def test_files_are_purged_and_the_last_run_noted(run_worker):
+    person = User.objects.create_user("person")
+    dispositions.delete([asset.pk for asset in make_assets(2)], actor=person)
+    Disposition.objects.update(purge_after=timezone.now())
+    poison = Disposition.objects.create(
+        asset_id=uuid4(), action="deleted", row=[], purge_after=timezone.now()
+    )
+    tasks.purge_files.defer(timestamp=0)
+    run_worker()
+    assert list(Disposition.objects.filter(purged_at=None)) == [poison]
+    note = CleanUp.objects.get()
+    assert (note.kind, note.done, note.failed, note.busy_done) == ("purge", 2, 1, 2)
+
+
+def test_a_run_that_breaks_off_is_noted_as_not_finished(run_worker, monkeypatch):
+    make_asset(expires_in=-timedelta(hours=1))
+    tasks.expire_assets.defer(timestamp=0)
+    run_worker()
+
+    def fail(**options):
+        raise RuntimeError("the network")
+
+    monkeypatch.setattr(dispositions, "expire", fail)
+    job = tasks.expire_assets.defer(timestamp=1)
+    run_worker()
+    assert status_of(job) == "failed"
+    note = CleanUp.objects.get()
+    assert (note.finished_at, note.done, note.busy_done) == (None, 1, 1)
