@@ -1,22 +1,54 @@
 """Who may see what: each role on each URL, in the dashboard and in the back office."""
 
+import re
+from datetime import timedelta
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.urls import reverse
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+from django.urls import resolve, reverse
+from procrastinate.contrib.django.models import ProcrastinateJob
 
-from tests.factories import make_asset
+from assets import bulk, dispositions
+from assets.models import Disposition, Extension, LibraryAsset, Operation, OperationItem, WorkspaceAsset
+from tests.factories import make_asset, make_assets
+from tests.html import Page
 
 pytestmark = pytest.mark.django_db
 
 PAGES = [
     "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries",
     "suggest_users", "suggest_jobs",
-    "asset_file", "asset_preview",
+    "library", "library_detail", "removed", "removed_entry",
+    "operations", "operation", "operation_json", "operation_csv",
+    "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
 ]  # fmt: skip
+WITHOUT_FILE = ["asset_file", "library_file"]  # the assets of these tests have none
+ON_ASSETS = ["promote", "delete", "extend", "restore", "undo_extension"]
+ON_OPERATIONS = ["start", "cancel", "retry", "undo"]
+ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone
+BY_ID = [
+    "detail", "settings_json", "job", "user", "library_detail", "asset_file", "asset_preview",
+    "library_file", "library_preview",
+]  # fmt: skip
+BY_NUMBER = ["removed_entry", "removed_preview", "operation", "operation_json", "operation_csv"]
 MODELS = ["profile", "job", "workspaceasset", "libraryasset"]
 ROLES = ["staff", "reviewer", "admin"]
+LOOKERS = ["staff", "reviewer"]
+
+
+class Things(NamedTuple):
+    """One of all that a page is about, made by somebody else."""
+
+    asset: WorkspaceAsset
+    saved: LibraryAsset
+    entry: Disposition
+    extension: Extension
+    ready: Operation
+    undoable: Operation
+    failed: Operation
 
 
 @pytest.fixture
@@ -24,12 +56,52 @@ def asset():
     return make_asset()
 
 
-def url_of(name, asset):
-    keys = {
-        "detail": asset.id, "settings_json": asset.id, "job": asset.job_id, "user": asset.user_id,
-        "asset_file": asset.id, "asset_preview": asset.id,
+@pytest.fixture
+def things(asset):
+    maker = User.objects.create_user("maker")
+    first, second = make_assets(2, expires_in=timedelta(hours=5))
+    dispositions.delete([first.pk], actor=maker)
+    dispositions.extend([second.pk], actor=maker)
+    saved = LibraryAsset.objects.create(
+        id=uuid4(), user=asset.user, asset_type="image", storage_path="nowhere.png", file_size_bytes=1,
+        mime_type="image/png", original_prompt="a fox", model_used="sdxl",
+    )  # fmt: skip
+    return Things(
+        asset=asset,
+        saved=saved,
+        entry=Disposition.objects.get(),
+        extension=Extension.objects.get(),
+        ready=operation_over([asset], Operation.Action.DELETE, maker),
+        undoable=run(operation_over(make_assets(2), Operation.Action.DELETE, maker)),
+        failed=run(operation_over(make_assets(2), Operation.Action.PROMOTE, maker)),  # without a file
+    )
+
+
+def operation_over(assets, action, actor):
+    return bulk.freeze_ticked([asset.pk for asset in assets], action=action, actor=actor)
+
+
+def run(operation):
+    bulk.start(operation, actor=operation.actor, confirmed=None, options={})
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def url_of(name, things):
+    by_name = {
+        "job": things.asset.job_id, "user": things.asset.user_id,
+        "library_detail": things.saved.pk, "library_file": things.saved.pk,
+        "library_preview": things.saved.pk, "removed_entry": things.entry.pk,
+        "removed_preview": things.entry.pk, "restore": things.entry.pk,
+        "undo_extension": things.extension.pk, "retry": things.failed.pk, "undo": things.undoable.pk,
+        "operation": things.undoable.pk, "operation_json": things.undoable.pk,
+        "operation_csv": things.undoable.pk, "start": things.ready.pk, "cancel": things.ready.pk,
     }  # fmt: skip
-    return reverse(name, args=[keys[name]] if name in keys else [])
+    about_asset = {"detail", "settings_json", "asset_file", "asset_preview", "promote", "delete", "extend"}
+    if name in about_asset:
+        return reverse(name, args=[things.asset.pk])
+    return reverse(name, args=[by_name[name]] if name in by_name else [])
 
 
 def every_url():
@@ -38,50 +110,232 @@ def every_url():
     return {pattern.name for pattern in urlpatterns}
 
 
+def everything():
+    """All rows that anybody could change through the dashboard."""
+    models = [WorkspaceAsset, LibraryAsset, Disposition, Extension, Operation]
+    rows = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+    rows["items"] = list(OperationItem.objects.order_by("operation_id", "asset_id").values())
+    rows["jobs"] = ProcrastinateJob.objects.count()
+    return rows
+
+
 def test_no_url_is_left_untested():
-    assert every_url() == {*PAGES, "healthz", "library_file", "library_preview"}
+    assert every_url() == {*PAGES, *ACTIONS, "healthz"}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nobody_sees_anything_without_logging_in(client, asset, name):
-    response = client.get(url_of(name, asset))
+def test_nobody_sees_anything_without_logging_in(client, things, name):
+    response = client.get(url_of(name, things))
     assert response.status_code == 302
     assert response["Location"].startswith("/accounts/login/?next=")
 
 
-@pytest.mark.parametrize("name", ["library_file", "library_preview"])
-def test_library_media_are_private(client, name):
-    assert client.get(reverse(name, args=[uuid4()])).status_code == 302
-
-
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", PAGES)
-def test_each_role_sees_the_dashboard(client, asset, request, role, name):
+def test_each_role_sees_the_dashboard(client, things, request, role, name):
     client.force_login(request.getfixturevalue(role))
-    expected = 404 if name == "asset_file" else 200  # this asset has no file
-    assert client.get(url_of(name, asset)).status_code == expected
+    expected = 404 if name in WITHOUT_FILE else 200
+    assert client.get(url_of(name, things)).status_code == expected
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_somebody_without_a_role_is_told_so(client, asset, name):
+def test_somebody_without_a_role_is_told_so(client, things, name):
     client.force_login(User.objects.create_user("stranger"))
-    response = client.get(url_of(name, asset))
+    response = client.get(url_of(name, things))
     assert response.status_code == 403
     assert b"whose role does not include this" in response.content
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_pages_are_only_read(client, admin, asset, name):
+@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations"}))
+def test_pages_are_only_read(client, admin, things, name):
     client.force_login(admin)
-    assert client.post(url_of(name, asset)).status_code == 405
+    assert client.post(url_of(name, things)).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["detail", "settings_json", "job", "user", "asset_file", "asset_preview"])
+@pytest.mark.parametrize("name", [*BY_ID, *BY_NUMBER])
 def test_what_is_not_there_is_a_page_of_ours(client, staff, name):
     client.force_login(staff)
-    response = client.get(reverse(name, args=[uuid4()]))
+    response = client.get(reverse(name, args=[999_999 if name in BY_NUMBER else uuid4()]))
     assert response.status_code == 404
     assert b"An asset may have expired" in response.content
+
+
+# --- Who may act -------------------------------------------------------------------
+
+CREATES = [
+    {"action": "delete", "select": "all", "filter": ""},
+    {"action": "promote", "select": "all", "filter": ""},
+    {"action": "extend", "select": "all", "filter": ""},
+    {"action": "keep"},
+    {"action": "nonsense"},
+    {},
+]
+
+
+@pytest.mark.parametrize("name", [*ACTIONS, "operations"])
+def test_nobody_does_anything_without_logging_in(client, things, name):
+    before = everything()
+    response = client.post(url_of(name, things), CREATES[0])
+    assert response.status_code == 302
+    assert response["Location"].startswith("/accounts/login/?next=")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("role", [*LOOKERS, "stranger"])
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "script"])
+def test_those_who_only_look_can_do_nothing_by_url(client, things, request, role, headers):
+    stranger = role == "stranger"
+    client.force_login(User.objects.create_user(role) if stranger else request.getfixturevalue(role))
+    before = everything()
+    for name in ACTIONS:
+        assert client.post(url_of(name, things), headers=headers).status_code == 403, name
+    for wanted in CREATES:
+        data = wanted | {"ids": [things.asset.pk], "job": things.asset.job_id}
+        assert client.post("/operations/", data, headers=headers).status_code == 403, wanted
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", [*ACTIONS, "operations"])
+def test_admins_can_do_all_of_it(client, admin, things, name):
+    client.force_login(admin)
+    before = everything()
+    assert client.post(url_of(name, things), CREATES[0]).status_code == 302
+    # An asset without a file cannot be saved, and is not.
+    assert (everything() == before) == (name == "promote")
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_acting_takes_a_post(client, admin, things, name):
+    client.force_login(admin)
+    before = everything()
+    for send in (client.get, client.head, client.put, client.delete):
+        assert send(url_of(name, things)).status_code == 405
+    assert everything() == before
+
+
+def test_the_list_of_operations_takes_nothing_but_get_and_post(client, admin):
+    client.force_login(admin)
+    assert client.put("/operations/").status_code == 405
+    assert client.delete("/operations/").status_code == 405
+    assert client.head("/operations/").status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "script"])
+def test_a_forged_post_does_nothing(admin, things, headers):
+    forger = Client(enforce_csrf_checks=True)
+    forger.force_login(admin)
+    before = everything()
+    for name in [*ACTIONS, "operations"]:
+        assert forger.post(url_of(name, things), CREATES[0], headers=headers).status_code == 403, name
+    changelist = reverse("admin:assets_workspaceasset_changelist")
+    chosen = {"action": "delete_assets", "_selected_action": [things.asset.pk]}
+    assert forger.post(changelist, chosen).status_code == 403
+    assert everything() == before
+
+
+def test_a_post_with_the_token_of_the_page_is_no_forgery(admin, things):
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(admin)
+    page = careful.get(url_of("detail", things)).content.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+    response = careful.post(url_of("delete", things), {"csrfmiddlewaretoken": token})
+    assert response.status_code == 302
+    assert not WorkspaceAsset.objects.filter(pk=things.asset.pk).exists()
+
+
+# --- What a page offers ------------------------------------------------------------
+
+
+def offered(page):
+    """Where the forms of a page, and buttons that go elsewhere, would post to."""
+    forms = re.findall(r"<form\b[^>]*>", page.html)
+    posts = [form for form in forms if 'method="post"' in form]
+    found = [re.search(r' action="([^"]+)"', form) for form in posts]
+    buttons = re.findall(r'formaction="([^"]+)"', page.html)
+    return {resolve(url).url_name for url in [*(match[1] for match in found if match), *buttons]}
+
+
+def pages_with_actions(things):
+    yield from ("/assets/", "/assets/?view=table", "/assets/?expires=2h")
+    for name in ("detail", "job", "user", "library", "library_detail", "removed", "removed_entry"):
+        yield url_of(name, things)
+    yield "/operations/"
+    for operation in (things.ready, things.undoable, things.failed):
+        yield reverse("operation", args=[operation.pk])
+
+
+@pytest.fixture
+def saved_lately(things):
+    """So that the library's page could offer a way back."""
+    row = {"job_id": str(uuid4())}
+    Disposition.objects.create(
+        asset_id=things.saved.pk, action="promoted", row=row, purge_after=things.entry.purge_after
+    )
+
+
+@pytest.mark.parametrize("role", LOOKERS)
+def test_those_who_only_look_are_offered_nothing_that_is_refused(client, things, saved_lately, request, role):
+    client.force_login(request.getfixturevalue(role))
+    for url in pages_with_actions(things):
+        shown = Page(client.get(url))
+        assert shown.status == 200
+        assert offered(shown) == {"logout"}, url
+        assert not re.search(r'data-verb=|data-undo=|<button[^>]* name="action"', shown.html), url
+
+
+def test_those_who_only_look_may_watch_an_operation_that_runs(client, staff, things):
+    client.force_login(staff)
+    for state in Operation.State.values:
+        Operation.objects.filter(pk=things.undoable.pk).update(state=state)
+        assert offered(Page(client.get(url_of("operation", things)))) == {"logout"}, state
+
+
+def test_admins_are_offered_what_they_may_do(client, admin, things, saved_lately):
+    client.force_login(admin)
+    expected = {
+        "/assets/": {"operations"},
+        url_of("job", things): {"operations"},
+        url_of("detail", things): {"promote", "extend", "delete"},
+        url_of("library_detail", things): {"restore"},
+        url_of("removed", things): {"restore"},
+        url_of("removed_entry", things): {"restore"},
+        reverse("operation", args=[things.ready.pk]): {"start", "cancel"},
+        reverse("operation", args=[things.undoable.pk]): {"undo"},
+        reverse("operation", args=[things.failed.pk]): {"retry"},
+    }
+    for url, names in expected.items():
+        assert offered(Page(client.get(url))) == {"logout", *names}, url
+
+
+@pytest.fixture
+def saver(client):
+    """Somebody who may save and nothing else."""
+    person = User.objects.create_user("saver")
+    person.groups.add(Group.objects.get(name="Staff"))
+    person.user_permissions.add(Permission.objects.get(codename="promote_workspaceasset"))
+    client.force_login(person)
+    return person
+
+
+def test_one_verb_does_not_bring_the_others(client, saver, things):
+    shown = Page(client.get("/assets/"))
+    assert re.findall(r'name="action" value="(\w+)"', shown.html) == ["promote"]
+    assert re.findall(r'data-verb="(\w+)"', shown.html) == ["promote"]
+    assert offered(Page(client.get(url_of("detail", things)))) == {"logout", "promote"}
+    assert offered(Page(client.get(url_of("operation", things)))) == {"logout"}
+    for name in ("delete", "extend", "restore", "undo_extension", "start", "cancel", "undo"):
+        assert client.post(url_of(name, things)).status_code == 403, name
+    ids = {"ids": [things.asset.pk], "job": things.asset.job_id}
+    for action, status in {"promote": 302, "delete": 403, "extend": 403, "keep": 403, "": 403}.items():
+        assert client.post("/operations/", ids | {"action": action}).status_code == status, action
+
+
+def test_undoing_what_one_did_takes_the_permission_to_bring_back(client, saver, things):
+    saver.user_permissions.add(Permission.objects.get(codename="delete_workspaceasset"))
+    assert offered(Page(client.get(url_of("operation", things)))) == {"logout"}
+    before = everything()
+    assert client.post(url_of("undo", things)).status_code == 403
+    assert everything() == before
 
 
 def test_healthz_answers_without_logging_in(client):
@@ -132,6 +386,60 @@ def test_product_tables_are_read_only_in_the_back_office(client, asset, request,
         )
         assert client.get(reverse(f"admin:assets_{model}_change", args=[pk])).status_code == 200
     asset.refresh_from_db()
+
+
+VERBS = {"save_to_library": "promote", "delete_assets": "delete", "extend_expiry": "extend"}
+
+
+def choose(client, asset, action, *, model="workspaceasset", query="", across="1"):
+    data = {"action": action, "_selected_action": [asset.pk], "select_across": across, "index": "0"}
+    return client.post(reverse(f"admin:assets_{model}_changelist") + query, data)
+
+
+@pytest.mark.parametrize("role", LOOKERS)
+@pytest.mark.parametrize("action", [*VERBS, "delete_selected"])
+def test_those_who_only_look_can_do_nothing_in_the_back_office(client, asset, request, role, action):
+    client.force_login(request.getfixturevalue(role))
+    before = everything()
+    for across in ("0", "1"):
+        assert choose(client, asset, action, across=across).status_code in (200, 302, 403)
+    assert everything() == before
+    shown = Page(client.get(reverse("admin:assets_workspaceasset_changelist")))
+    assert 'name="action"' not in shown.html
+
+
+@pytest.mark.parametrize(("action", "verb"), VERBS.items())
+def test_the_back_office_confirms_what_admins_choose_before_anything_is_done(
+    client, admin, asset, action, verb
+):
+    client.force_login(admin)
+    make_assets(2)
+    response = choose(client, asset, action, across="0")
+    operation = Operation.objects.get()
+    assert response["Location"] == reverse("operation", args=[operation.pk])
+    assert (operation.action, operation.state, operation.total) == (verb, "ready", 1)
+    assert operation.actor == admin
+    assert WorkspaceAsset.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "total"), [("", 3), ("?type=video", 2), ("?q=fox", 3), ("?expires=2h", 0), ("?created=2h", 0)]
+)
+def test_all_in_the_back_office_are_those_of_its_filter(client, admin, asset, query, total):
+    client.force_login(admin)
+    make_assets(2, asset_type="video")
+    choose(client, asset, "delete_assets", query=query)
+    assert [operation.total for operation in Operation.objects.all()] == [total]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("action", ["delete_selected", "no_such_action"])
+def test_the_back_office_knows_no_other_way_to_delete(client, admin, things, model, action):
+    client.force_login(admin)
+    before = everything()
+    chosen = things.saved if model == "libraryasset" else things.asset
+    choose(client, chosen, action, model=model)
+    assert everything() == before
 
 
 def test_the_back_office_is_closed_to_others(client):
