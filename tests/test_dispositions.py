@@ -348,9 +348,23 @@ def test_an_asset_whose_file_cannot_be_had_stays_and_says_why(admin, home, with_
     assert in_library(home) == {f"{good.user_id}/{good.pk}.png"}
 
 
-def test_a_copy_that_differs_is_no_copy(admin, home, with_file, monkeypatch):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda data: data[:-1] + bytes([data[-1] ^ 1]), id="a bit"),
+        pytest.param(lambda data: data[:-1], id="shorter"),
+        pytest.param(lambda data: data + b"\0", id="longer"),
+        pytest.param(lambda data: b"", id="nothing"),
+    ],
+)
+def test_a_copy_that_differs_is_no_copy(admin, home, with_file, monkeypatch, spoil):
     asset = with_file()
-    monkeypatch.setattr(storage, "_digest", lambda file: (0, "of something else"))
+
+    def write(source, target):
+        target.write(spoil(source.read()))
+        target.flush()
+
+    monkeypatch.setattr(storage, "_write", write)
     reason = failed("The copy differs from the file")
     assert promote([asset.pk], actor=admin) == {asset.pk: reason}
     assert not in_library(home)
