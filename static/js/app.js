@@ -1,7 +1,7 @@
 // What every page has: menus, preferences, copying, live times, the help dialog, htmx's edge cases.
 import { attachSuggestions } from "./suggest.js";
 import { handleKey } from "./keyboard.js";
-import { attachSelection, clearSelection } from "./selection.js";
+import { attachSelection } from "./selection.js";
 import { attachHoverVideo } from "./hover-video.js";
 import "./verbs.js";
 
@@ -115,7 +115,6 @@ function attach() {
   // On wide screens the rail is always shown: styles do that, but only its state tells everybody.
   if (matchMedia("(min-width: 761px)").matches) document.getElementById("rail")?.setAttribute("open", "");
   attachSuggestions();
-  if (document.getElementById("operation")) clearSelection(); // it has become one
   attachSelection();
   countDown();
 }

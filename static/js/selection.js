@@ -1,17 +1,26 @@
 // Ticked assets. They stay ticked from page to page of one tab, until they are cleared.
 const KEY = "selection";
-const selected = new Set(load());
+const SENT = "selection-sent";
+const selected = new Set(read(KEY));
 let last = null; // where a range begins
 
-function load() {
+function read(key) {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+    return JSON.parse(sessionStorage.getItem(key));
   } catch {
-    return [];
+    return null;
   }
 }
 
-const assets = () => [...document.querySelectorAll("[data-asset-id]:has(.tick)")];
+function keep(key, value) {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // kept for this page only
+  }
+}
+
+const assets = () => [...document.querySelectorAll("[data-asset-id]:not([data-left]):has(.tick)")];
 
 function select(asset, on) {
   if (on) selected.add(asset.dataset.assetId);
@@ -41,11 +50,7 @@ function show() {
     bar.querySelector("[data-selected]").textContent = selected.size.toLocaleString("en");
     bar.querySelector("[data-copy-selected]").dataset.copy = [...selected].join("\n");
   }
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify([...selected]));
-  } catch {
-    // kept for this page only
-  }
+  keep(KEY, [...selected]);
 }
 
 export const selectionSize = () => selected.size;
@@ -56,13 +61,24 @@ export function clearSelection() {
   show();
 }
 
+// What has left is not of the selection any more.
+export function deselect(asset) {
+  select(asset, false);
+  asset.classList.remove("selected");
+  asset.querySelector(".tick input").checked = false;
+  show();
+}
+
 export function toggleFocused(toRange) {
-  const asset = document.activeElement.closest?.("[data-asset-id]:has(.tick)");
+  const asset = document.activeElement.closest?.("[data-asset-id]:not([data-left]):has(.tick)");
   if (asset) toggle(asset, !selected.has(asset.dataset.assetId) || toRange, toRange);
   return Boolean(asset);
 }
 
+// The first page after a selection was sent is its operation, or says why there is none.
 export function attachSelection() {
+  if (read(SENT) && document.getElementById("operation")) selected.clear();
+  keep(SENT, null);
   show();
 }
 
@@ -85,8 +101,10 @@ document.addEventListener("mousedown", (event) => {
 // What is ticked on other pages goes along.
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "selection") return;
+  for (const field of event.target.querySelectorAll('input[type="hidden"][name="ids"]')) field.remove(); // of an earlier try
   const here = new Set(assets().map((asset) => asset.dataset.assetId));
   for (const id of selected) {
     if (!here.has(id)) event.target.append(Object.assign(document.createElement("input"), { type: "hidden", name: "ids", value: id }));
   }
+  keep(SENT, true);
 });

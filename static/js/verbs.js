@@ -1,13 +1,13 @@
 // Save, extend and delete: one asset at once, with an undo; a selection through its confirmation.
 import { announce } from "./app.js";
-import { selectionSize } from "./selection.js";
+import { deselect, selectionSize } from "./selection.js";
 
 const post = (url) => window.htmx.ajax("POST", url, { target: "#toasts", swap: "beforeend" });
 const actions = () => document.getElementById("card-actions");
 const may = (verb) => Boolean(actions()?.querySelector(`[data-verb="${verb}"]`));
 
 export function act(verb) {
-  if (selectionSize() > 0) return submitSelection(verb);
+  if (selectionSize() > 0 && document.querySelector("form#selection")) return submitSelection(verb);
   const form = document.querySelector(`[data-verbs] form[data-verb="${verb}"]`);
   if (form) {
     form.requestSubmit();
@@ -74,6 +74,7 @@ document.addEventListener("left", ({ detail }) => {
     asset.dataset.left = detail.how;
     asset.querySelector(".card-link").dataset.how = detail.how;
     asset.querySelector(".tick input").disabled = true;
+    deselect(asset);
     if (asset.contains(actions())) actions().hidden = true;
   }
 });
