@@ -27,7 +27,14 @@ MOST_ATTEMPTS = 5
 
 @app.task(retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=3))
 def advance_operation(operation_id: int) -> None:
-    bulk.advance(operation_id)
+    try:
+        bulk.advance(operation_id)
+    except Exception:
+        waiting = ProcrastinateJob.objects.filter(status=Status.TODO.value)
+        if not waiting.filter(queueing_lock=_lock_of(operation_id)).exists():
+            raise
+        # The queue has no place for this job once more, and that one does the same.
+        logger.exception("Operation %s failed; the job that waits tries again", operation_id)
 
 
 def enqueue(operation: Operation) -> None:
@@ -35,7 +42,7 @@ def enqueue(operation: Operation) -> None:
 
     One worker at a time; one more waiting is enough for whatever has changed.
     """
-    name = _lock_of(operation)
+    name = _lock_of(operation.pk)
     job = advance_operation.configure(lock=name, queueing_lock=name)
     try:
         with transaction.atomic():
@@ -44,8 +51,8 @@ def enqueue(operation: Operation) -> None:
         pass
 
 
-def _lock_of(operation: Operation) -> str:
-    return f"operation-{operation.pk}"
+def _lock_of(operation_id: int) -> str:
+    return f"operation-{operation_id}"
 
 
 @app.periodic(cron="* * * * *")
@@ -54,7 +61,7 @@ def resume_operations(timestamp: int) -> None:
     """Takes up operations whose job was given up, or lost with the queue."""
     live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
     for operation in Operation.objects.filter(state__in=Operation.UNDER_WAY):
-        if not live.filter(lock=_lock_of(operation)).exists():
+        if not live.filter(lock=_lock_of(operation.pk)).exists():
             logger.warning("Operation %s was left behind: it is taken up again", operation.pk)
             enqueue(operation)
 
