@@ -639,6 +639,37 @@ def test_a_return_waits_for_a_purge_under_way_and_is_refused(place, leave, perso
     assert not WorkspaceAsset.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_save_waits_for_a_purge_of_its_place_in_the_library(place, save, person, monkeypatch):
+    asset, file = make_asset(temp_storage_path="user/0.png"), place("user/0.png")
+    save(asset)
+    dispositions.restore([entry_of(asset).pk], actor=person)
+    fall_due()
+    outcomes, plainly = {}, storage.Store.remove
+
+    def save_again():
+        outcomes.update(dispositions.promote([asset.pk], actor=person))
+        connection.close()
+
+    saving = threading.Thread(target=save_again)
+
+    def remove(store, keys):
+        if store == storage.LIBRARY and not saving.ident:
+            saving.start()
+            saving.join(timeout=0.5)
+            assert saving.is_alive(), "it was saved to where a file is being removed"
+        return plainly(store, keys)
+
+    monkeypatch.setattr(storage.Store, "remove", remove)
+    assert purge() == (1, 0)
+    saving.join(timeout=10)
+    assert outcomes == {asset.pk: ("failed", "The copy was removed before the asset was saved")}
+    assert file.exists()
+    assert list(WorkspaceAsset.objects.values_list("id", flat=True)) == [asset.pk]
+    assert not LibraryAsset.objects.exists()
+    save(asset)
+
+
 # --- The command -------------------------------------------------------------------
 
 

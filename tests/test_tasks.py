@@ -207,6 +207,27 @@ def test_an_operation_that_fails_is_tried_again(make_operation, run_worker, monk
     assert (operation.state, operation.done) == ("finished", 3)
 
 
+def test_an_operation_that_fails_while_another_job_of_it_waits_is_tried_again_by_that(
+    make_operation, run_worker, monkeypatch
+):
+    operation = make_operation()
+    plainly, calls = dispositions.delete, []
+
+    def fail_once(*args, **options):
+        calls.append(args)
+        if len(calls) > 1:
+            return plainly(*args, **options)
+        tasks.enqueue(operation)  # somebody cancels, and runs it once more
+        raise RuntimeError("the network")
+
+    monkeypatch.setattr(dispositions, "delete", fail_once)
+    tasks.enqueue(operation)
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 3)
+    assert [status_of(job) for job in jobs_of(operation)] == ["succeeded", "succeeded"]
+
+
 @pytest.mark.parametrize("lost", ["never deferred", "deleted", "failed"])
 def test_an_operation_whose_job_is_lost_is_taken_up_again(make_operation, run_worker, lost):
     operation = make_operation()
