@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import time
 from functools import cache
 from importlib import import_module
+from threading import Semaphore, Thread, get_ident
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,6 +14,8 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.core.signals import request_finished, request_started
+from django.db import connection, connections
 from playwright.sync_api import expect
 
 from tests.samples import halves, picture, video
@@ -69,6 +73,35 @@ def complaints():
 
 
 @pytest.fixture
+def answered(transactional_db):
+    """Waits, before the database is emptied, until the live server is done with what was asked of it."""
+    under_way = set()
+
+    def begin(environ=None, **kwargs):
+        under_way.add(get_ident())
+
+    def end(**kwargs):
+        under_way.discard(get_ident())
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield
+    quiet_since = time.monotonic()
+    while time.monotonic() < quiet_since + 0.1:
+        time.sleep(0.02)
+        if under_way:
+            quiet_since = time.monotonic()
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
+
+
+@pytest.fixture
+def new_context(answered, new_context):
+    """Closed before the wait for the last answers."""
+    return new_context
+
+
+@pytest.fixture
 def context(context, complaints, live_server):
     ours = urlsplit(live_server.url).netloc
 
@@ -89,6 +122,16 @@ def context(context, complaints, live_server):
     return context
 
 
+@pytest.fixture
+def forgive(complaints):
+    """The browser reports a page that is meant to be refused as a fault."""
+
+    def forgive_status(status):
+        complaints[:] = [text for text in complaints if f"status of {status}" not in text]
+
+    return forgive_status
+
+
 # --- People ------------------------------------------------------------------
 
 
@@ -97,9 +140,10 @@ def _roles(transactional_db):
     """Tests with a live server empty the database after them, the groups of a migration included."""
     from django.contrib.auth.models import Group, Permission
 
-    for name, codenames in import_module("assets.migrations.0002_roles").ROLES.items():
-        group, _ = Group.objects.get_or_create(name=name)
-        group.permissions.set(Permission.objects.filter(codename__in=codenames))
+    for migration in ("0002_roles", "0005_roles_of_the_ledger"):
+        for name, codenames in import_module(f"assets.migrations.{migration}").ROLES.items():
+            group, _ = Group.objects.get_or_create(name=name)
+            group.permissions.add(*Permission.objects.filter(codename__in=codenames))
 
 
 @pytest.fixture
@@ -114,16 +158,100 @@ def enter(client, live_server):
     return log_in
 
 
-@pytest.fixture
-def visit(page, enter, staff):
-    """Opens a page as Staff."""
-    enter(page.context, staff)
+def _visits(page, enter, person):
+    enter(page.context, person)
 
     def open_page(url="/assets/"):
         page.goto(url)
         return page
 
     return open_page
+
+
+@pytest.fixture
+def visit(page, enter, staff):
+    """Opens a page as Staff."""
+    return _visits(page, enter, staff)
+
+
+@pytest.fixture
+def visit_as_admin(page, enter, admin):
+    return _visits(page, enter, admin)
+
+
+# --- A worker ----------------------------------------------------------------
+
+
+@pytest.fixture
+def empty_queue(transactional_db):
+    """Django does not empty these tables between tests, since it does not manage them."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+
+
+class Worker:
+    """A real worker on the real queue, in a thread. Told so, it goes on by as many chunks as it is let."""
+
+    def __init__(self):
+        self.gate = None
+        self.thread = None
+
+    def hold(self):
+        self.gate = Semaphore(0)
+
+    def let(self, chunks):
+        self.gate.release(chunks)
+
+    def pass_gate(self):
+        if self.gate:
+            assert self.gate.acquire(timeout=30), "the test let no chunk go on for half a minute"
+
+    def start(self):
+        self.thread = Thread(target=self._work)
+        self.thread.start()
+
+    def _work(self):
+        from procrastinate.contrib.django import app
+
+        # An app of its own, since the live server goes on to use the other in the meantime.
+        ours = app.with_connector(app.connector.get_worker_connector())
+        ours.periodic_registry = type(ours.periodic_registry)()  # what runs by the clock is not wanted here
+        ours.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+
+    def end(self):
+        self.thread.join(timeout=60)
+        assert not self.thread.is_alive(), "the worker does not come to an end"
+
+    def run(self):
+        """All that waits in the queue."""
+        self.gate = None
+        self.start()
+        self.end()
+
+
+@pytest.fixture
+def worker(empty_queue, monkeypatch):
+    from assets import bulk
+
+    worker, act, advance = Worker(), bulk._act, bulk.advance
+
+    def act_when_let(*args):
+        worker.pass_gate()
+        act(*args)
+
+    def advance_and_hang_up(operation_id):
+        try:
+            advance(operation_id)
+        finally:
+            connections.close_all()  # of this thread, so that the database can be dropped
+
+    monkeypatch.setattr(bulk, "_act", act_when_let)
+    monkeypatch.setattr(bulk, "advance", advance_and_hang_up)
+    yield worker
+    if worker.thread:
+        if worker.gate:
+            worker.let(10_000)
+        worker.end()
 
 
 # --- Files -------------------------------------------------------------------
