@@ -151,7 +151,8 @@ class Progress(NamedTuple):
 def progress(found: Operation, now: datetime) -> Progress:
     undoing = found.state in (Operation.State.UNDOING, Operation.State.UNDONE)
     settled, total = (found.undone, found.done + found.undone) if undoing else (found.settled, found.total)
-    elapsed = (now - found.started_at).total_seconds() if found.started_at else 0
+    started_at = found.started_at if found.is_under_way else None
+    elapsed = (now - started_at).total_seconds() if started_at else 0
     in_this_run = settled - (0 if undoing else found.settled_before)
     rate = in_this_run / elapsed if elapsed > 0 else 0
     remaining = timedelta(seconds=(total - settled) / rate) if rate > 0 else None
