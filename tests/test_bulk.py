@@ -550,6 +550,27 @@ def test_an_interruption_repeats_nothing(freeze, begin, chunks_of, monkeypatch):
     assert Disposition.objects.count() == 10
 
 
+@pytest.mark.parametrize("action", ["promote", "delete"])
+def test_a_worker_that_is_overtaken_by_another_changes_nothing(
+    make_files, freeze, begin, chunks_of, monkeypatch, action
+):
+    """As one whose heart was still for so long that it was taken for dead."""
+    operation = begin(freeze(make_files(10), action))
+    chunks_of(4)
+    plainly, calls = getattr(dispositions, action), []
+
+    def overtaken(ids, **options):
+        calls.append(ids)
+        if len(calls) == 1:
+            advance(operation)
+        return plainly(ids, **options)
+
+    monkeypatch.setattr(dispositions, action, overtaken)
+    assert advance(operation).state == "finished"
+    assert check_sum(operation) == {"done": 10, "gone": 0, "failed": 0, "undone": 0}
+    assert Disposition.objects.count() == 10
+
+
 def test_two_operations_over_the_same_assets_end_in_a_clean_sum(make_files, freeze, begin):
     assets = make_files(6)
     save, delete, again = freeze(assets[:4], "promote"), freeze(assets[2:]), freeze(assets)
