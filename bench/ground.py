@@ -3,17 +3,21 @@
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from uuid import UUID, uuid4
 
 import psycopg
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from psycopg_pool import ConnectionPool
 
 from assets.departure_trigger import RECORDED
 from bench import DATA_DIR
 from workspace import localpg
 
-FILL_BATCH = 20_000
+FILL_BATCH = 5_000
+FILL_AT_ONCE = 4
 WORKSPACE_FILES, LIBRARY_FILES = DATA_DIR / "workspace", DATA_DIR / "library"
 
 
@@ -89,13 +93,21 @@ def fill(
         "words": list(_WORDS),
     }
     progress = Progress(label, rows) if label else None
-    for first in range(0, rows, FILL_BATCH):
-        params |= {"first": first, "last": min(first + FILL_BATCH, rows)}
-        with bare.transaction():
-            bare.execute(_JOBS, params)
-            bare.execute(_ASSETS, params)
-        if progress:
-            progress.show(params["last"])
+
+    def enter(first: int) -> int:
+        batch = params | {"first": first, "last": min(first + FILL_BATCH, rows)}
+        with pool.connection() as connection, connection.transaction():
+            connection.execute(_JOBS, batch)
+            connection.execute(_ASSETS, batch)
+        return batch["last"] - batch["first"]
+
+    with (
+        ConnectionPool(bare.info.dsn, min_size=1, max_size=FILL_AT_ONCE) as pool,
+        ThreadPoolExecutor(FILL_AT_ONCE) as threads,
+    ):
+        for done in accumulate(threads.map(enter, range(0, rows, FILL_BATCH))):
+            if progress:
+                progress.show(done)
     return user
 
 
