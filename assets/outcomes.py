@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from assets.models import OperationItem
+
+MOST_TRIES = 3  # where the database ends a deadlock at our cost
 
 State = OperationItem.State
 
@@ -41,10 +44,7 @@ def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], r
     if not ids:
         return {}
     try:
-        with transaction.atomic():
-            outcomes = act(ids)
-            record(outcomes)
-        return outcomes
+        return _together(act, ids, record)
     except OperationalError:
         raise
     except DatabaseError as error:
@@ -52,6 +52,20 @@ def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], r
             return note({ids[0]: failed(f"The database refused: {_first_line(error)}")}, record)
     middle = len(ids) // 2
     return together_or_singly(act, ids[:middle], record) | together_or_singly(act, ids[middle:], record)
+
+
+def _together(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], record: Record) -> Outcomes:
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            with transaction.atomic():
+                outcomes = act(ids)
+                record(outcomes)
+            return outcomes
+        except OperationalError as error:
+            # Verbs take their locks in one order, but other programs need not.
+            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+    raise AssertionError("The last try returns or raises")
 
 
 def note(outcomes: Outcomes, record: Record) -> Outcomes:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 
 from assets import dispositions
 from assets.dispositions import delete, expire, extend, promote, restore
@@ -370,3 +370,29 @@ def test_workers_that_purge_at_once_remove_each_file_once(home, with_files, acto
     assert not any(result.failed for result in results)
     states = [entry.files[0]["state"] for entry in Disposition.objects.all()]
     assert states == ["removed"] * 60
+
+
+def test_a_deadlock_with_another_program_is_tried_again(actor):
+    first, second = sorted([make_asset().id, make_asset().id])
+    holds_second = threading.Event()
+
+    def lock_in_the_other_order():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that it is the delete that is ended
+            cursor.execute("SELECT FROM workspace_assets WHERE id = %s FOR UPDATE", [second])
+            holds_second.set()
+            while not somebody_waits(cursor):
+                time.sleep(0.01)
+            cursor.execute("SELECT FROM workspace_assets WHERE id = %s FOR UPDATE", [first])
+
+    def delete_both():
+        assert holds_second.wait(20)
+        return delete([first, second], actor=actor)
+
+    _, outcomes = at_once(lock_in_the_other_order, delete_both)
+    assert outcomes == {first: DONE, second: DONE}
+
+
+def somebody_waits(cursor):
+    cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    return cursor.fetchone()[0]
