@@ -850,7 +850,7 @@ WRITE_FAULTS = {
     "time-out": (failing_with(errno.ETIMEDOUT), "The store cannot change the file"),
     "not allowed": (failing_with(errno.EACCES), "The store does not allow changing the file"),
     "cut short": (lambda plainly, block: plainly(block[: len(block) // 2]), "The copy differs from the file"),
-    "written wrong": (lambda plainly, block: plainly(block[::-1]), "The copy differs from the file"),
+    "written wrong": (lambda plainly, block: plainly(bytes(block)[::-1]), "The copy differs from the file"),
     "nothing written": (lambda plainly, block: len(block), "The copy differs from the file"),
 }
 
@@ -931,6 +931,8 @@ class Unreadable:
 
     def read(self, size=-1):
         raise self.error
+
+    readinto = read
 
 
 @pytest.mark.parametrize(
