@@ -1,5 +1,6 @@
 """What became of each asset of a set; acting on a set so that one asset does not stop the others."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,6 +10,7 @@ from psycopg.errors import DeadlockDetected
 
 from assets.models import OperationItem
 
+PAUSE = 0.1  # seconds
 MOST_TRIES = 3  # where the database ends a deadlock at our cost
 
 State = OperationItem.State
@@ -65,6 +67,7 @@ def _together(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], record: Re
             # Verbs take their locks in one order, but other programs need not.
             if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
                 raise
+            time.sleep(PAUSE)  # for the other to take what it waited for
     raise AssertionError("The last try returns or raises")
 
 
