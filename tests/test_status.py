@@ -1,0 +1,135 @@
+"""The line that says what expires, what the clean-ups did, and what needs a person."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from assets import clean_up, dispositions
+from assets.models import CleanUp, Disposition, Operation
+from assets.views.status import status
+from tests.factories import make_asset, make_assets
+
+pytestmark = pytest.mark.django_db
+
+TROUBLE = 'class="trouble"'
+
+
+def ran(kind, *, ago=None, began=None, **values):
+    """As a run of a clean-up leaves its note; `ago` is None for one that has not ended."""
+    now = timezone.now()
+    finished_at = None if ago is None else now - ago
+    started_at = now - (began or ago)
+    CleanUp.objects.create(kind=kind, started_at=started_at, finished_at=finished_at, **values)
+
+
+def troubles():
+    cache.clear()
+    return [note.text for note in status().notes if note.is_trouble]
+
+
+def notes():
+    cache.clear()
+    return [note.text for note in status().notes]
+
+
+@pytest.mark.parametrize("url", ["/assets/", "/removed/"])
+def test_the_line_counts_what_expires_within_a_day_and_leads_there(fetch, url):
+    assert "0 expire within 24 h" in fetch(url).text
+    cache.clear()
+    make_asset(expires_in=timedelta(hours=23))
+    assert "1 expires within 24 h" in fetch(url).text
+    cache.clear()
+    make_assets(1, expires_in=timedelta(hours=2))
+    for expires_in in (timedelta(hours=25), timedelta(hours=-1)):
+        make_asset(expires_in=expires_in)
+    make_asset(expires_at=None)
+    shown = fetch(url)
+    assert "2 expire within 24 h" in shown.text
+    assert 'href="/assets/?expires=24h&amp;sort=expires_at"' in shown.html
+    assert fetch("/assets/?expires=24h&sort=expires_at").total == 2
+
+
+def test_before_the_first_clean_up_the_line_says_so(fetch):
+    shown = fetch("/assets/")
+    assert "No clean-up has run yet" in shown.text
+    assert TROUBLE not in shown.html
+
+
+def test_a_clean_up_says_when_it_was_and_what_it_did(fetch):
+    make_assets(3, expires_in=timedelta(seconds=-1))
+    clean_up.expire()
+    shown = fetch("/assets/")
+    assert "Clean-up under 1 min ago: 3 expired" in shown.text
+    assert TROUBLE not in shown.html
+
+
+@pytest.mark.parametrize(("minutes", "is_late"), [(14, False), (16, True), (3 * 24 * 60, True)])
+def test_a_late_clean_up_is_trouble(fetch, minutes, is_late):
+    ran("expire", ago=timedelta(minutes=minutes, seconds=1))
+    when = "3 d" if minutes > 60 else f"{minutes} min"
+    shown = fetch("/removed/")
+    assert (f"The last clean-up was {when} ago: is the worker running?" in shown.text) == is_late
+    assert (TROUBLE in shown.html) == is_late
+
+
+def test_a_clean_up_under_way_is_neither_late_nor_the_first(fetch):
+    ran("expire", began=timedelta(minutes=2), done=5)
+    assert notes() == ["A clean-up is under way"]
+    assert troubles() == []
+
+
+def test_a_clean_up_that_never_ended_is_trouble():
+    ran("expire", began=timedelta(minutes=16))
+    assert troubles() == ["The last clean-up began 16 min ago and has not ended: is the worker running?"]
+
+
+def test_expired_assets_that_would_not_leave_are_trouble():
+    ran("expire", ago=timedelta(minutes=1), done=7, failed=1_200)
+    assert notes()[0] == "Clean-up 1 min ago: 7 expired"
+    assert troubles() == ["1,200 expired assets could not be removed"]
+
+
+def test_the_last_purge_that_had_anything_to_do_is_told():
+    ran("expire", ago=timedelta(minutes=1))
+    ran("purge", ago=timedelta(0), busy_at=timezone.now() - timedelta(hours=2, minutes=1), busy_done=1_500)
+    assert "files of 1,500 assets removed 2 h ago" in notes()
+    CleanUp.objects.filter(kind="purge").update(busy_at=None)
+    assert not any("files of" in note for note in notes())
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1, "The files of 1 removed asset could not be removed"),
+        (3, "The files of 3 removed assets could not be removed"),
+    ],
+)
+def test_files_that_could_not_be_removed_are_trouble_and_lead_to_them(fetch, admin, number, text):
+    assets = make_assets(number + 1)
+    dispositions.delete([asset.pk for asset in assets], actor=admin)
+    bad = Disposition.objects.exclude(asset_id=assets[-1].pk)
+    bad.update(last_error="Permission denied", attempts=1, purge_after=timezone.now() - timedelta(hours=1))
+    shown = fetch("/assets/")
+    assert text in shown.text
+    assert '<span class="trouble"><a href="/removed/?state=failing">' in shown.html
+    assert fetch("/removed/?state=failing").total == number
+    bad.update(purged_at=timezone.now(), last_error="")
+    assert troubles() == []
+
+
+@pytest.mark.parametrize("state", Operation.State.values)
+def test_operations_under_way_are_told(fetch, admin, state):
+    Operation.objects.create(action="delete", state=state, actor=admin)
+    is_under_way = state in Operation.UNDER_WAY
+    shown = fetch("/assets/")
+    assert ("1 operation under way" in shown.text) == is_under_way
+    Operation.objects.create(action="extend", state=state, actor=admin)
+    assert ("2 operations under way" in notes()) == is_under_way
+
+
+def test_the_line_is_not_looked_up_for_every_page(fetch, django_assert_num_queries):
+    fetch("/assets/")
+    with django_assert_num_queries(0):
+        status()
