@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assets.models import Job, Profile, WorkspaceAsset
+from assets import bulk, dispositions
+from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user, unenforce_keys
 
 pytestmark = pytest.mark.django_db
@@ -312,6 +313,72 @@ def test_queries_do_not_grow_with_rows(client, staff, url, number):
         20, Profile.objects.get(id=first.user_id), Job.objects.get(id=first.job_id), ago=timedelta(hours=1)
     )
     assert fetched() <= number, "with many rows"
+
+
+# Those of what was done to assets.
+QUERIES_AFTERWARDS = {
+    "/library/": 8,
+    "/library/?user={user}&q=fox&tag=red": 9,
+    "/library/{saved}/": 7,
+    "/removed/": 9,
+    "/removed/?action=deleted&actor=admins&user={user}": 11,
+    "/removed/{entry}/": 9,
+    "/operations/": 5,
+    "/operations/{ready}/": 10,
+    "/operations/{ended}/": 9,
+    "/operations/{ended}.json": 5,
+    "/operations/{ended}.csv": 6,
+}
+
+
+@pytest.fixture
+def act(admin):
+    """Saves an asset, deletes one, has one fail, and leaves one to be confirmed."""
+
+    def act_on_some(user, number):
+        assets = make_assets(3 * number, user)
+        frozen = [asset.id for asset in assets[: 2 * number]]
+        ended = bulk.freeze_ticked(frozen, action=Operation.Action.DELETE, actor=admin)
+        bulk.start(ended, actor=admin, confirmed=None, options={})
+        dispositions.delete(frozen[:number], actor=admin)
+        bulk.advance(ended.pk)
+        waiting = [asset.id for asset in assets[2 * number :]]
+        ready = bulk.freeze_ticked(waiting, action=Operation.Action.PROMOTE, actor=admin)
+        saved = [
+            LibraryAsset.objects.create(
+                id=uuid4(), user=user, asset_type="image", storage_path="nowhere.png", file_size_bytes=1,
+                mime_type="image/png", original_prompt="a red fox", model_used="sdxl", tags=["red"],
+            )
+            for _ in range(number)
+        ]  # fmt: skip
+        for each in saved:
+            row = {"job_id": str(assets[0].job_id)}
+            Disposition.objects.create(asset_id=each.id, user_id=user.id, action="promoted", row=row)
+        entry = Disposition.objects.get(asset_id=frozen[-1])
+        return {"ended": ended.pk, "ready": ready.pk, "saved": saved[0].pk, "entry": entry.pk}
+
+    return act_on_some
+
+
+@pytest.mark.parametrize(("url", "number"), QUERIES_AFTERWARDS.items())
+def test_queries_do_not_grow_with_what_was_done(client, admin, act, url, number):
+    client.force_login(admin)
+    user = make_user()
+
+    def fetched(keys):
+        from django.core.cache import cache
+
+        cache.clear()
+        with CaptureQueriesContext(connection) as queries:
+            response = client.get(url.format(**keys, user=user.id))
+            assert response.status_code == 200
+            response.getvalue()
+        return len(queries)
+
+    assert fetched(act(user, 1)) == number, "with one row"
+    for _ in range(10):
+        act(make_user(), 3)
+    assert fetched(act(user, 40)) <= number, "with many rows"
 
 
 def test_a_query_that_takes_too_long_is_advice_not_an_error(client, staff, monkeypatch):
