@@ -22,11 +22,11 @@ from assets.access import RESTORE, VERBS, VIEW_OPERATIONS, check_may_run, may_ru
 from assets.bulk import Refused
 from assets.forms import SelectionForm, StartForm
 from assets.humanize import instant_text, since_text, size_text, span_text
-from assets.models import Disposition, Operation, Verb
+from assets.models import Disposition, Operation, Verb, WorkspaceAsset
 from assets.models.operations import IS_TROUBLED
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
-from assets.views.cards import page_url, short_id
+from assets.views.cards import Card, cards, for_cards, page_url, short_id
 from assets.views.toasts import toast
 
 PAGE_SIZE = 50
@@ -174,8 +174,6 @@ def _summary(found: Operation) -> dict[str, Any]:
     summary = found.summary
     users = [(UUID(user), number, size) for user, number, size in summary.get("users", [])[:SHOWN_USERS]]
     names = usernames(user for user, _, _ in users)
-    sample = found.items.order_by("asset_id").values_list("asset_id", flat=True)[:SAMPLE]
-    ready = found.state == Operation.State.READY
     return summary | {
         "size": size_text(summary.get("bytes")),
         "types": [(name, number, size_text(size)) for name, number, size in summary.get("types", [])],
@@ -183,9 +181,14 @@ def _summary(found: Operation) -> dict[str, Any]:
             (page_url("user", user), names.get(user, short_id(user)), number, size_text(size))
             for user, number, size in users
         ],
-        "sample": [(page_url("detail", pk), page_url("asset_preview", pk)) for pk in sample] if ready else [],
+        "sample": _sample(found) if found.state == Operation.State.READY else [],
         "verbs": [(Verb(verb).label, number) for verb, number in summary.get("verbs", {}).items()],
     }
+
+
+def _sample(found: Operation) -> list[Card]:
+    some = found.items.order_by("asset_id").values_list("asset_id", flat=True)[:SAMPLE]
+    return cards(for_cards(WorkspaceAsset.objects.filter(id__in=list(some))).order_by("id"), timezone.now())
 
 
 class Result(NamedTuple):
