@@ -47,7 +47,7 @@ function copyBySelecting(text) {
   area.remove();
 }
 
-export function announce(text) {
+function announce(text) {
   let live = document.getElementById("announcer");
   if (!live) {
     live = Object.assign(document.createElement("p"), { id: "announcer", className: "sr-only", role: "status" });
@@ -109,7 +109,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:historyCacheMissLoad", (event) => {
   if (!event.detail.xhr.responseText.includes('id="gallery"')) window.location.reload();
 });
-document.addEventListener("htmx:sendError", () => announce("The dashboard does not answer."));
 
 function attach() {
   // On wide screens the rail is always shown: styles do that, but only its state tells everybody.

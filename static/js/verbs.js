@@ -1,5 +1,4 @@
 // Save, extend and delete: one asset at once, with an undo; a selection through its confirmation.
-import { announce } from "./app.js";
 import { deselect, selectionSize } from "./selection.js";
 
 const post = (url) => window.htmx.ajax("POST", url, { target: "#toasts", swap: "beforeend" });
@@ -106,7 +105,21 @@ function attachToasts() {
 }
 
 document.addEventListener("htmx:afterSettle", attachToasts);
+
+// --- What the server could not say ---
+
+function complain(text) {
+  const toasts = document.getElementById("toasts");
+  if (toasts.textContent.includes(text)) return;
+  const toast = Object.assign(document.createElement("div"), { className: "toast error", role: "alert", textContent: text });
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "icon", ariaLabel: "Dismiss", textContent: "×" });
+  button.dataset.dismiss = "";
+  toast.append(button);
+  toasts.append(toast);
+}
+
+document.addEventListener("htmx:sendError", () => complain("The dashboard does not answer."));
 document.addEventListener("htmx:responseError", (event) => {
-  if (event.detail.target?.id === "toasts") announce("That did not work: reload the page.");
+  if (event.detail.target?.id === "toasts") complain("That did not work: reload the page.");
 });
 attachToasts();
