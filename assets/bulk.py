@@ -33,13 +33,7 @@ class Refused(Exception):  # noqa: N818 (nothing went wrong)
 # --- Freezing ----------------------------------------------------------------
 
 
-def freeze_ticked(
-    asset_ids: Collection[UUID],
-    *,
-    action: Operation.Action,
-    actor: User,
-    options: dict[str, Any] | None = None,
-) -> Operation:
+def freeze_ticked(asset_ids: Collection[UUID], *, action: Operation.Action, actor: User) -> Operation:
     """An operation over those of the ticked assets that are still there."""
     if not asset_ids:
         raise Refused("No asset is selected.")
@@ -149,7 +143,7 @@ def start(operation: Operation, *, actor: User, confirmed: int | None, options: 
     """Sets a confirmed operation going; a large one only by its number."""
     if operation.total > CONFIRM_ABOVE and confirmed != operation.total:
         raise Refused(f"Type {operation.total} to confirm so many assets. Nothing has been done yet.")
-    if not operation.total:
+    if operation.state == Operation.State.READY and not operation.total:
         raise Refused("There is nothing to do: no asset was selected.")
     _move(
         operation,

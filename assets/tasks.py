@@ -6,7 +6,6 @@ from datetime import timedelta
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 from django.db.models.functions import Now
-from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
@@ -25,16 +24,13 @@ MOST_ATTEMPTS = 5
 # --- Operations ----------------------------------------------------------------
 
 
-@app.task(retry=RetryStrategy(max_attempts=MOST_ATTEMPTS, exponential_wait=3))
+@app.task
 def advance_operation(operation_id: int) -> None:
     try:
         bulk.advance(operation_id)
     except Exception:
-        waiting = ProcrastinateJob.objects.filter(status=Status.TODO.value)
-        if not waiting.filter(queueing_lock=_lock_of(operation_id)).exists():
-            raise
-        # The queue has no place for this job once more, and that one does the same.
-        logger.exception("Operation %s failed; the job that waits tries again", operation_id)
+        # Not tried again by the queue, where another job may wait in its place: see resume_operations.
+        logger.exception("Operation %s was interrupted", operation_id)
 
 
 def enqueue(operation: Operation) -> None:
@@ -58,7 +54,7 @@ def _lock_of(operation_id: int) -> str:
 @app.periodic(cron="* * * * *")
 @app.task(queueing_lock="resume_operations")
 def resume_operations(timestamp: int) -> None:
-    """Takes up operations whose job was given up, or lost with the queue."""
+    """Takes up operations that were interrupted, or whose job was given up or lost with the queue."""
     live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
     for operation in Operation.objects.filter(state__in=Operation.UNDER_WAY):
         if not live.filter(lock=_lock_of(operation.pk)).exists():
