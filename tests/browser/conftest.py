@@ -127,7 +127,8 @@ def forgive(complaints):
     """The browser reports a page that is meant to be refused as a fault."""
 
     def forgive_status(status):
-        complaints[:] = [text for text in complaints if f"status of {status}" not in text]
+        words = f"status of {status}", f"Response Status Error Code {status}"  # the browser's, and htmx's
+        complaints[:] = [text for text in complaints if not any(word in text for word in words)]
 
     return forgive_status
 
