@@ -4,6 +4,9 @@ import re
 
 from playwright.sync_api import expect
 
+from assets import dispositions
+from assets.models import Disposition
+
 BLURRED = re.compile(r"blur\(")
 
 
@@ -51,6 +54,32 @@ def test_an_nsfw_asset_is_blurred_on_its_own_page_too(visit, workspace):
     expect(page.locator(".stage img")).to_have_css("filter", BLURRED)
     expect(page.locator(f'[data-sibling="{workspace.nsfw.id}"] img')).to_have_css("filter", BLURRED)
     expect(page.locator(f'[data-sibling="{workspace.png.id}"] img')).not_to_have_css("filter", BLURRED)
+
+
+def test_an_nsfw_asset_stays_blurred_wherever_it_goes(visit_as_admin, admin, workspace):
+    nsfw, other = workspace.nsfw, workspace.png
+    dispositions.promote([nsfw.id, other.id], actor=admin)
+    entry = Disposition.objects.get(asset_id=nsfw.id)
+    for url in ("/library/", "/removed/"):
+        page = visit_as_admin(url)
+        expect(page.locator(f'[data-asset-id="{nsfw.id}"] img')).to_have_css("filter", BLURRED)
+        expect(page.locator(f'[data-asset-id="{other.id}"] img')).not_to_have_css("filter", BLURRED)
+    for url in (f"/library/{nsfw.id}/", f"/removed/{entry.pk}/"):
+        expect(visit_as_admin(url).locator(".stage img")).to_have_css("filter", BLURRED)
+
+
+def test_an_nsfw_asset_is_blurred_when_it_has_just_left_and_in_a_confirmation(visit_as_admin, workspace):
+    page = visit_as_admin()
+    nsfw = page.locator(f'[data-asset-id="{workspace.nsfw.id}"]')
+    nsfw.locator(".card-link").focus()
+    page.keyboard.press("Delete")
+    expect(nsfw).to_have_attribute("data-left", "deleted")
+    expect(nsfw.locator("img")).to_have_css("filter", BLURRED)
+    page.keyboard.press("u")
+    expect(page.locator("[data-left]")).to_have_count(0)
+    nsfw.locator(".tick input").check()
+    page.locator("#selection").get_by_role("button", name="Delete").click()
+    expect(page.locator(".strip img")).to_have_css("filter", BLURRED)
 
 
 def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):

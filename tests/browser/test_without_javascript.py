@@ -5,16 +5,27 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
 
-@pytest.fixture
-def plain(new_context, staff):
+
+def log_in(new_context, name):
     page = new_context(java_script_enabled=False).new_page()
     page.goto("/")
-    page.get_by_label("Name").fill("staff")
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill("a good password")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
     return page
+
+
+@pytest.fixture
+def plain(new_context, staff):
+    return log_in(new_context, "staff")
+
+
+@pytest.fixture
+def plain_admin(new_context, admin):
+    return log_in(new_context, "admins")
 
 
 def expect_total(page, number):
@@ -64,3 +75,97 @@ def test_queries_and_logging_out_work(workspace, plain):
     plain.locator("#person-menu summary").click()
     plain.get_by_role("button", name="Log out").click()
     expect(plain).to_have_url(re.compile(r"/accounts/login/"))
+
+
+# --- Acting --------------------------------------------------------------------
+
+
+def tick(page, *assets):
+    for asset in assets:
+        page.locator(f'[data-asset-id="{asset.id}"] .tick input').check()
+
+
+def expect_state(page, state):
+    expect(page.locator("#operation")).to_have_attribute("data-state", state)
+
+
+def test_ticked_assets_are_deleted_after_a_confirmation_and_undone(workspace, plain_admin, worker):
+    plain_admin.goto("/assets/")
+    tick(plain_admin, workspace.png, workspace.mp4)
+    plain_admin.locator("#selection").get_by_role("button", name="Delete").click()
+    expect(plain_admin.get_by_role("heading", name="Delete: 2 assets?")).to_be_visible()
+    plain_admin.get_by_role("button", name="Delete: 2 assets").click()
+    expect_state(plain_admin, "running")
+    worker.run()
+    expect_state(plain_admin, "finished")  # the page renews itself
+    expect(plain_admin.locator("[data-done]")).to_have_text("2")
+    assert not WorkspaceAsset.objects.filter(id__in=[workspace.png.id, workspace.mp4.id]).exists()
+    plain_admin.get_by_role("link", name="To the gallery").click()
+    expect_total(plain_admin, 4)
+    plain_admin.go_back()
+    plain_admin.get_by_role("button", name=re.compile("^Undo")).click()
+    worker.run()
+    expect_state(plain_admin, "undone")
+    assert WorkspaceAsset.objects.count() == 6
+
+
+def test_all_that_match_are_saved_by_form(workspace, plain_admin, worker):
+    plain_admin.goto("/assets/?user=ada")
+    plain_admin.get_by_label("All 3 matching").check()
+    plain_admin.locator("#selection").get_by_role("button", name="Save").click()
+    plain_admin.get_by_label("Title").fill("Foxes")
+    plain_admin.get_by_role("button", name="Save to the library: 3 assets").click()
+    worker.run()
+    expect_state(plain_admin, "finished")
+    plain_admin.goto("/library/?title=Foxes")
+    expect_total(plain_admin, 3)
+
+
+def test_deleting_without_a_tick_selects_nothing(workspace, plain_admin):
+    plain_admin.goto("/assets/")
+    plain_admin.locator("#selection").get_by_role("button", name="Delete").click()
+    expect(plain_admin.get_by_role("heading", name="Nothing is selected")).to_be_visible()
+    assert not Operation.objects.exists()
+
+
+def test_some_of_a_job_are_kept_by_form(workspace, plain_admin, worker):
+    plain_admin.goto(f"/jobs/{workspace.foxes.id}/")
+    tick(plain_admin, workspace.png)
+    plain_admin.get_by_role("button", name="Save these, delete the rest").click()
+    plain_admin.get_by_role("button", name=re.compile("^Save some, delete the rest")).click()
+    worker.run()
+    expect_state(plain_admin, "finished")
+    assert list(LibraryAsset.objects.values_list("id", flat=True)) == [workspace.png.id]
+    assert not WorkspaceAsset.objects.for_job(workspace.foxes.id).exists()
+
+
+@pytest.mark.parametrize(
+    ("button", "text"),
+    [("Save s", "Saved to the library"), ("Delete", "Deleted"), ("Extend", "Extended by 7 days")],
+)
+def test_one_asset_is_acted_on_and_undone_by_the_button_in_the_message(workspace, plain_admin, button, text):
+    asset = workspace.mp4
+    row = WorkspaceAsset.objects.filter(pk=asset.pk).values().get()
+    plain_admin.goto(f"/assets/{asset.id}/?model=flux")
+    plain_admin.locator("[data-verbs]").get_by_role("button", name=button).click()
+    message = plain_admin.locator(".toast")
+    expect(message).to_contain_text(text)
+    assert WorkspaceAsset.objects.filter(pk=asset.pk).values().first() != row
+    message.get_by_role("button", name="Undo").click()
+    expect(message).to_have_count(1)
+    expect(message).not_to_contain_text(text)
+    assert WorkspaceAsset.objects.filter(pk=asset.pk).values().get() == row
+    assert not LibraryAsset.objects.exists()
+
+
+def test_what_was_removed_is_restored_on_its_page(workspace, plain_admin):
+    plain_admin.goto(f"/assets/{workspace.png.id}/")
+    plain_admin.locator("[data-verbs]").get_by_role("button", name="Delete").click()
+    plain_admin.goto("/removed/?state=restorable")
+    expect_total(plain_admin, 1)
+    plain_admin.get_by_role("button", name="Restore a red fox in the snow").click()
+    expect(plain_admin).to_have_url(re.compile(r"/removed/\?state=restorable$"))
+    expect(plain_admin.locator(".toast")).to_contain_text("Back in the workspace")
+    expect_total(plain_admin, 0)
+    assert Disposition.objects.get().restored_by.username == "admins"
+    assert WorkspaceAsset.objects.count() == 6
