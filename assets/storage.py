@@ -272,8 +272,9 @@ def _read_again(source: BinaryIO, copy: BinaryIO) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
     while True:
         count = copy.readinto(block)
-        # Comparing is quicker than a second checksum, and sees all that one would.
-        if source.readinto(expected) != count or block[:count] != expected[:count]:
+        # Comparing is quicker than a second checksum, and sees all that one would. Behind the count both
+        # blocks have what they had before, which was the same.
+        if source.readinto(expected) != count or block != expected:
             raise FileFault("The copy differs from the file")
         if not count:
             return size, digest.hexdigest()

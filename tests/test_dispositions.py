@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import random
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -352,13 +353,14 @@ def test_an_asset_whose_file_cannot_be_had_stays_and_says_why(admin, home, with_
     "spoil",
     [
         pytest.param(lambda data: data[:-1] + bytes([data[-1] ^ 1]), id="a bit"),
+        pytest.param(lambda data: b"\0" + data[1:], id="the first byte"),
         pytest.param(lambda data: data[:-1], id="shorter"),
         pytest.param(lambda data: data + b"\0", id="longer"),
         pytest.param(lambda data: b"", id="nothing"),
     ],
 )
 def test_a_copy_that_differs_is_no_copy(admin, home, with_file, monkeypatch, spoil):
-    asset = with_file()
+    asset = with_file(PNG + bytes(2 * storage.COPY_BLOCK_BYTES))
 
     def write(source, target):
         target.write(spoil(source.read()))
@@ -369,6 +371,15 @@ def test_a_copy_that_differs_is_no_copy(admin, home, with_file, monkeypatch, spo
     assert promote([asset.pk], actor=admin) == {asset.pk: reason}
     assert not in_library(home)
     assert WorkspaceAsset.objects.exists()
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, storage.COPY_BLOCK_BYTES])
+def test_a_copy_is_what_its_checksum_says(home, put, more):
+    data = random.Random(7).randbytes(storage.COPY_BLOCK_BYTES + more)
+    put("0.png", data)
+    copied = storage.LIBRARY.copy_from(storage.WORKSPACE, "0.png", "1.png")
+    assert copied == ("1.png", len(data), hashlib.sha256(data).hexdigest())
+    assert (home / "library" / "1.png").read_bytes() == data
 
 
 def test_a_full_library_is_a_failure_with_its_reason(admin, home, with_file, monkeypatch):
