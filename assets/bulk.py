@@ -147,7 +147,7 @@ def start(operation: Operation, *, actor: User, confirmed: int | None, options: 
         raise Refused("There is nothing to do: no asset was selected.")
     _move(
         operation,
-        "It has been started already.",
+        "It is not waiting to be confirmed.",
         Q(state=Operation.State.READY),
         state=Operation.State.RUNNING,
         started_at=Now(),

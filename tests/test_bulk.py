@@ -383,7 +383,7 @@ def test_an_operation_is_started_once(freeze, begin):
     operation = freeze(make_assets(2))
     same = Operation.objects.get(pk=operation.pk)
     begin(operation)
-    with pytest.raises(Refused, match="started already"):
+    with pytest.raises(Refused, match="not waiting to be confirmed"):
         begin(same)
 
 

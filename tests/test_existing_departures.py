@@ -1,0 +1,163 @@
+"""Leaving and coming back on a product's own database, by a role that owns nothing there."""
+
+import json
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from tests.test_existing_database import IDS, Product, address, identifiers, server
+
+# What the dashboard does, in a process with the settings of such a database.
+PROGRAM = """
+import json, sys
+import django
+django.setup()
+from django.contrib.auth.models import User
+from assets import dispositions
+from assets.models import Disposition
+actor, _ = User.objects.get_or_create(username="admin")
+verb, ids = json.load(sys.stdin)
+if verb == "restore":
+    ids = list(Disposition.objects.filter(asset_id__in=ids, restored_at=None).values_list("id", flat=True))
+else:
+    from uuid import UUID
+    ids = [UUID(pk) for pk in ids]
+outcomes = getattr(dispositions, verb)(ids, actor=actor)
+print(json.dumps({str(pk): [outcome.state, outcome.reason] for pk, outcome in outcomes.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
+    made = Product(tmp_path_factory.mktemp("data"))
+    done = made.manage("migrate")
+    assert done.returncode == 0, done.stderr
+    yield made
+    made.drop()
+
+
+@pytest.fixture(scope="module")
+def untouched(product):
+    """The catalogue of the product's schema before the owner adds the trigger."""
+    return product.snapshot("public")
+
+
+@pytest.fixture(scope="module")
+def with_trigger(product, untouched):
+    printed = product.manage("departure_trigger", "--sql")
+    assert printed.returncode == 0, printed.stderr
+    with product.connect() as connection:  # as the owner, twice: it does no harm
+        connection.execute(printed.stdout)
+        connection.execute(printed.stdout)
+    return product
+
+
+@pytest.fixture
+def other_role(product):
+    """Another program's: it may delete assets, and knows nothing of the dashboard's schema."""
+    role = f"other_{uuid4().hex[:12]}"
+    with server() as connection:
+        connection.execute(identifiers("CREATE ROLE {} LOGIN BYPASSRLS", role))
+    with product.connect() as connection:
+        connection.execute(identifiers("GRANT SELECT, DELETE ON workspace_assets TO {}", role))
+    yield role
+    with product.connect() as connection:
+        connection.execute(identifiers("DROP OWNED BY {}", role))
+        connection.execute(identifiers("DROP ROLE {}", role))
+
+
+def act(product, verb, *names):
+    done = product.run("-c", PROGRAM, given=json.dumps([verb, [str(IDS[name]) for name in names]]))
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    return {name: outcomes[str(IDS[name])] for name in names}
+
+
+def row_of(product, name):
+    query = "SELECT asset::text FROM workspace_assets AS asset WHERE id = %s"
+    with product.connect() as connection:
+        found = connection.execute(query, [IDS[name]]).fetchone()
+    return found and found[0]
+
+
+def entries_of(product, name):
+    query = "SELECT action, row FROM dashboard.assets_disposition WHERE asset_id = %s ORDER BY id"
+    with product.connect() as connection:
+        return connection.execute(query, [IDS[name]]).fetchall()
+
+
+def test_the_missing_trigger_is_told_and_never_made(product, untouched):
+    asked = product.manage("departure_trigger")
+    assert asked.returncode == 1
+    assert "departure_trigger --sql" in asked.stderr
+    checked = product.manage("check", "--database", "default")
+    assert checked.returncode == 0, checked.stderr
+    assert "assets.W001" in checked.stderr
+    printed = product.manage("departure_trigger", "--sql")
+    assert "CREATE OR REPLACE TRIGGER" in printed.stdout
+    assert product.snapshot("public") == untouched
+
+
+def test_the_trigger_is_found_where_its_owner_made_it(with_trigger):
+    asked = with_trigger.manage("departure_trigger")
+    assert asked.returncode == 0, asked.stderr
+    assert "assets.W001" not in with_trigger.manage("check", "--database", "default").stderr
+
+
+def test_what_another_program_deletes_is_recorded_whole(with_trigger, other_role):
+    before = row_of(with_trigger, "json_null")
+    with psycopg.connect(address(with_trigger.name, other_role), autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT FROM dashboard.assets_disposition")
+        connection.execute("DELETE FROM workspace_assets WHERE id = %s", [IDS["json_null"]])
+    assert row_of(with_trigger, "json_null") is None
+    [(action, row)] = entries_of(with_trigger, "json_null")
+    assert action == "external"
+    assert UUID(row["id"]) == IDS["json_null"]
+    assert act(with_trigger, "restore", "json_null") == {"json_null": ["done", ""]}
+    assert row_of(with_trigger, "json_null") == before
+
+
+@pytest.mark.parametrize("name", ["plain", "sibling"])
+def test_what_the_dashboard_deletes_comes_back_as_it_was(with_trigger, name):
+    before = row_of(with_trigger, name)
+    assert act(with_trigger, "delete", name) == {name: ["done", ""]}
+    assert row_of(with_trigger, name) is None
+    assert [action for action, _ in entries_of(with_trigger, name)] == ["deleted"]
+    assert act(with_trigger, "restore", name) == {name: ["done", ""]}
+    assert row_of(with_trigger, name) == before
+
+
+def test_rows_whose_job_or_user_is_gone_leave_as_others_do(with_trigger):
+    assert act(with_trigger, "delete", "job_gone", "profile_gone") == {
+        "job_gone": ["done", ""],
+        "profile_gone": ["done", ""],
+    }
+
+
+def test_what_is_saved_is_in_the_products_library_and_comes_back(with_trigger):
+    path = with_trigger.folder / "workspace" / str(UUID(int=0xADA, version=4))
+    path = path / str(UUID(int=0x10, version=4)) / "0.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 1_000)
+    before = row_of(with_trigger, "plain")
+    assert act(with_trigger, "promote", "plain") == {"plain": ["done", ""]}
+    query = "SELECT storage_path, file_size_bytes, visibility, tags FROM user_library WHERE id = %s"
+    with with_trigger.connect() as connection:
+        saved = connection.execute(query, [IDS["plain"]]).fetchone()
+    key = f"{UUID(int=0xADA, version=4)}/{IDS['plain']}.png"
+    assert saved == (key, 1_008, "private", [])
+    assert (with_trigger.folder / "library" / key).read_bytes() == path.read_bytes()
+    assert act(with_trigger, "restore", "plain") == {"plain": ["done", ""]}
+    assert row_of(with_trigger, "plain") == before
+
+
+def test_clean_ups_run_there(with_trigger):
+    done = with_trigger.manage("expire_assets", "--yes", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"done": 1, "failed": 0}), done.stderr
+    assert row_of(with_trigger, "expired") is None
+    done = with_trigger.manage("purge_files", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    done = with_trigger.manage("reconcile", "--json")
+    assert json.loads(done.stdout)["orphans"] == 0, done.stderr
