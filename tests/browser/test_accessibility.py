@@ -7,6 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
+from assets import bulk, dispositions
+from assets.models import Disposition, Operation
+from tests.factories import make_assets
+
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SETTLED = "Promise.allSettled(document.getAnimations().map(animation => animation.finished)).then(() => 0)"
 
@@ -25,7 +29,69 @@ PAGES = {
     "count": "/assets/count/?model=flux",
     "not found": f"/assets/{UUID(int=1)}/",
 }
+DEPARTURE_PAGES = {
+    "library": "/library/",
+    "library without a match": "/library/?title=zebra",
+    "library detail": "/library/{png.id}/",
+    "removed": "/removed/",
+    "removed with errors": "/removed/?actor=nobody&colour=red",
+    "removed entry": "/removed/{deletion.id}/",
+    "removed entry of a saved one": "/removed/{promotion.id}/",
+    "removed entry of one that came back": "/removed/{return_.id}/",
+    "operations": "/operations/",
+}
+OPERATIONS = ("preparing", "ready", "typed", "keep", "running", "cancelled", "failures", "undoing", "undone")
 ADMIN_PAGES = {"admin index": "/admin/", "admin changelist": "/admin/assets/workspaceasset/"}
+
+
+@pytest.fixture
+def departures(workspace, admin):
+    """Of the workspace, some were saved, deleted and brought back."""
+    dispositions.promote([workspace.png.id], actor=admin)
+    dispositions.delete([workspace.webp.id, workspace.mp4.id], actor=admin)
+    entries = {entry.asset_id: entry for entry in Disposition.objects.all()}
+    workspace.promotion = entries[workspace.png.id]
+    workspace.deletion = entries[workspace.webp.id]
+    workspace.return_ = entries[workspace.mp4.id]
+    dispositions.restore([workspace.return_.id], actor=admin)
+    _operation("failures", workspace, admin)
+    return workspace
+
+
+def _operation(name, workspace, admin):
+    """An operation of each kind to be looked at."""
+    if name == "typed":
+        make_assets(1_001, workspace.ada, workspace.foxes)
+        return bulk.freeze_filter("user=ada", action=Operation.Action.DELETE, actor=admin)
+    if name == "keep":
+        return bulk.freeze_job(workspace.foxes.id, keep=[workspace.png.id], actor=admin)
+    if name == "failures":
+        ids = [workspace.missing.id, workspace.jpeg.id, workspace.nsfw.id]
+        return _run(
+            bulk.freeze_ticked(ids, action=Operation.Action.PROMOTE, actor=admin), admin, gone=ids[-1]
+        )
+    operation = bulk.freeze_filter("", action=Operation.Action.DELETE, actor=admin)
+    if name == "preparing":
+        Operation.objects.filter(pk=operation.pk).update(state=Operation.State.PREPARING)
+    if name in {"running", "cancelled"}:
+        bulk.start(operation, actor=admin, confirmed=None, options={})
+    if name == "cancelled":
+        bulk.cancel(operation)
+    if name in {"undoing", "undone"}:
+        _run(operation, admin)
+        bulk.undo(operation, actor=admin)
+    if name == "undone":
+        bulk.advance(operation.pk)
+    return operation
+
+
+def _run(operation, admin, gone=None):
+    bulk.start(operation, actor=admin, confirmed=None, options={})
+    if gone:
+        dispositions.delete([gone], actor=admin)
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    return operation
 
 
 def violations(page, rules_off=()):
@@ -53,17 +119,72 @@ def overflow(page):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_accessible_and_fits_a_phone(visit, complaints, workspace, name):
+def test_a_page_is_accessible_and_fits_a_phone(visit, forgive, workspace, name):
     page = visit(PAGES[name].format_map(vars(workspace)))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    _forgive_status(complaints, 404)
+    forgive(404)
     assert violations(page) == []
     assert overflow(page) <= 0
 
 
-def _forgive_status(complaints, status):
-    """The browser reports a page that is meant to be refused as a fault."""
-    complaints[:] = [text for text in complaints if f"status of {status}" not in text]
+@pytest.mark.parametrize("name", DEPARTURE_PAGES)
+def test_a_page_about_what_left_is_accessible_and_fits_a_phone(visit_as_admin, departures, name):
+    page = visit_as_admin(DEPARTURE_PAGES[name].format_map(vars(departures)))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_accessible_and_fits_a_phone_in_each_state(visit_as_admin, workspace, admin, name):
+    operation = _operation(name, workspace, admin)
+    page = visit_as_admin(f"/operations/{operation.pk}/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+def test_a_refused_confirmation_is_accessible_and_fits_a_phone(visit_as_admin, forgive, workspace, admin):
+    operation = _operation("typed", workspace, admin)
+    page = visit_as_admin(f"/operations/{operation.pk}/")
+    page.get_by_label("Type 1004 to confirm").fill("7")
+    page.get_by_role("button", name="Delete: 1,004 assets").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    forgive(400)
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_an_open_selection_and_toasts_are_accessible_and_fit_a_phone(visit_as_admin, workspace, view):
+    page = visit_as_admin(f"/assets/?view={view}")
+    for asset, key in ((workspace.png, "Delete"), (workspace.missing, "s"), (workspace.webp, "e")):
+        page.locator(f'[data-asset-id="{asset.id}"] .card-link').focus()
+        page.keyboard.press(key)
+        expect(page.locator(".toast:last-child")).to_contain_text(
+            {"s": "Not saved", "e": "Extended", "Delete": "Deleted"}[key]
+        )
+    page.locator(".toast").last.hover()  # they stay as long as the pointer is there
+    page.locator(".tick input:enabled").first.check()
+    expect(page.locator("#selection")).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_the_job_and_its_selection_are_accessible_and_fit_a_phone(visit_as_admin, workspace):
+    page = visit_as_admin(f"/jobs/{workspace.foxes.id}/")
+    page.locator(".tick input").first.click()
+    expect(page.get_by_role("button", name="Save these, delete the rest")).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+def test_an_asset_with_its_verbs_is_accessible_and_fits_a_phone(visit_as_admin, workspace):
+    page = visit_as_admin(f"/assets/{workspace.png.id}/?model=flux")
+    page.get_by_text("Save with a title or tags").click()
+    assert violations(page) == []
+    assert overflow(page) <= 0
 
 
 def test_the_empty_workspace_is_accessible_and_fits_a_phone(visit):
@@ -105,11 +226,11 @@ def test_the_login_is_accessible_and_fits_a_phone(page, transactional_db):
     assert overflow(page) <= 0
 
 
-def test_the_refusal_is_accessible_and_fits_a_phone(page, enter, complaints, transactional_db):
+def test_the_refusal_is_accessible_and_fits_a_phone(page, enter, forgive, transactional_db):
     enter(page.context, User.objects.create_user("stranger"))
     page.goto("/assets/")
     expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
-    _forgive_status(complaints, 403)
+    forgive(403)
     assert violations(page) == []
     assert overflow(page) <= 0
 
