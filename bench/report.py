@@ -46,6 +46,7 @@ def write(path: Path, findings: Iterable[Finding], *, rows: int, bare: psycopg.C
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
             "cores": os.cpu_count(),
+            "load": [round(load, 1) for load in os.getloadavg()],  # ours and that of others
             "python": platform.python_version(),
             "postgresql": bare.execute("SHOW server_version").fetchone()[0],
         },
