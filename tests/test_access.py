@@ -160,6 +160,15 @@ def test_what_is_not_there_is_a_page_of_ours(client, staff, name):
     assert b"An asset may have expired" in response.content
 
 
+@pytest.mark.parametrize("number", [0, 2**63, 10**30])
+def test_numbers_that_no_row_can_have_are_not_found(client, admin, number):
+    client.force_login(admin)
+    for name in BY_NUMBER:
+        assert client.get(reverse(name, args=[number])).status_code == 404, name
+    for name in ("restore", "undo_extension", *ON_OPERATIONS):
+        assert client.post(reverse(name, args=[number])).status_code == 404, name
+
+
 # --- Who may act -------------------------------------------------------------------
 
 CREATES = [
