@@ -515,7 +515,7 @@ def test_an_operation_is_started_once(make, steer):
     steer(operation, "start")
     shown = Page(steer(operation, "start"))
     assert shown.status == 400
-    assert "It has been started already." in shown.text
+    assert "It is not waiting to be confirmed." in shown.text
     assert ProcrastinateJob.objects.filter(args={"operation_id": operation.pk}).count() == 1
     advanced(operation)
     assert steer(operation, "start").status_code == 400
