@@ -175,6 +175,20 @@ def test_the_buttons_survive_filtering_without_a_new_page(visit_as_admin, worksp
     assert not ROWS.filter(pk=workspace.mp4.pk).exists()
 
 
+@pytest.mark.parametrize("where", ["gallery", "job"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_message_covers_nothing_of_the_selection(visit_as_admin, workspace, where, width):
+    page = visit_as_admin("/assets/" if where == "gallery" else f"/jobs/{workspace.foxes.id}/")
+    page.set_viewport_size({"width": width, "height": 844})
+    by_key(page, workspace.png, "delete")
+    expect(toast(page)).to_contain_text("Deleted")
+    card(page, workspace.jpeg).locator(".tick input").check()
+    message, bar = toast(page).bounding_box(), page.locator("#selection").bounding_box()
+    above = message["y"] + message["height"] <= bar["y"]
+    beside = message["x"] >= bar["x"] + bar["width"]
+    assert above or beside, (message, bar)
+
+
 # --- On its page ---------------------------------------------------------------
 
 
