@@ -116,7 +116,12 @@ def _freeze(operation: Operation, chosen: dict[Verb, QuerySet[WorkspaceAsset]]) 
             cursor.execute(_FREEZE.format(chosen=sql), [operation.pk, verb, *params])
         cursor.execute(_SUMMARIZE, [operation.pk])
         rows = cursor.fetchall()
-    counts = operation.items.values("verb").annotate(number=Count("asset_id")).values_list("verb", "number")
+    counts = (
+        operation.items.order_by("verb")
+        .values("verb")
+        .annotate(number=Count("asset_id"))
+        .values_list("verb", "number")
+    )
     operation.summary = _summary(rows) | {"verbs": dict(counts)}
     operation.total = sum(operation.summary["verbs"].values())
     operation.state = Operation.State.READY

@@ -26,7 +26,7 @@ def purge(progress: Progress = lambda done: None) -> Purged:
 
 
 def _noted(kind: CleanUp.Kind, run: Callable[[], Result]) -> Result:
-    CleanUp.objects.update_or_create(kind=kind, defaults={"started_at": timezone.now(), "finished_at": None})
+    CleanUp.objects.update_or_create(kind=kind, defaults={"started_at": timezone.now()})
     result = run()
     now = timezone.now()
     values = {"finished_at": now, "done": result.done, "failed": result.failed}

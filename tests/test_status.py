@@ -85,6 +85,21 @@ def test_a_clean_up_that_never_ended_is_trouble():
     assert troubles() == ["The last clean-up began 16 min ago and has not ended: is the worker running?"]
 
 
+def test_clean_ups_that_break_off_again_and_again_are_trouble():
+    ran("expire", ago=timedelta(minutes=20), began=timedelta(minutes=1))
+    ran("purge", ago=timedelta(minutes=30), began=timedelta(minutes=1))
+    assert troubles() == [
+        "The last clean-up was 20 min ago: is the worker running?",
+        "The last removal of files was 30 min ago: is the worker running?",
+    ]
+
+
+def test_a_purge_alone_that_is_late_is_trouble():
+    ran("expire", ago=timedelta(minutes=1))
+    ran("purge", ago=timedelta(hours=2))
+    assert troubles() == ["The last removal of files was 2 h ago: is the worker running?"]
+
+
 def test_expired_assets_that_would_not_leave_are_trouble():
     ran("expire", ago=timedelta(minutes=1), done=7, failed=1_200)
     assert notes()[0] == "Clean-up 1 min ago: 7 expired"

@@ -188,7 +188,7 @@ class CleanUp(models.Model):
 
     kind = models.TextField(primary_key=True, choices=Kind)
     started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)  # of the last that came to its end, perhaps before this
     done = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     # The last run that had anything to do, since most have not.

@@ -56,12 +56,14 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
     expired, purged = runs.get(CleanUp.Kind.EXPIRE), runs.get(CleanUp.Kind.PURGE)
     if not expired:
         return [Note("No clean-up has run yet")]
-    last = expired.finished_at or expired.started_at
-    when = since_text(last, now)
-    if last < now - LATE:
-        what = f"was {when}" if expired.finished_at else f"began {when} and has not ended"
-        return [Note(f"The last clean-up {what}: is the worker running?", is_trouble=True)]
-    is_over = expired.finished_at is not None
+    late = [
+        _late("The last clean-up", expired, now),
+        purged and _late("The last removal of files", purged, now),
+    ]
+    if any(late):
+        return [note for note in late if note]
+    is_over = expired.finished_at is not None and expired.finished_at >= expired.started_at
+    when = since_text(expired.finished_at, now)
     notes = [Note(f"Clean-up {when}: {expired.done:,} expired" if is_over else "A clean-up is under way")]
     if expired.failed:
         notes.append(Note(f"{expired.failed:,} expired assets could not be removed", is_trouble=True))
@@ -69,3 +71,13 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
         when = since_text(purged.busy_at, now)
         notes.append(Note(f"files of {purged.busy_done:,} assets removed {when}", reverse("removed")))
     return notes
+
+
+def _late(what: str, run: CleanUp, now: datetime) -> Note | None:
+    """Trouble, where none has come to its end for long."""
+    last = run.finished_at or run.started_at
+    if last >= now - LATE:
+        return None
+    when = since_text(last, now)
+    happened = f"was {when}" if run.finished_at else f"began {when} and has not ended"
+    return Note(f"{what} {happened}: is the worker running?", is_trouble=True)
