@@ -33,6 +33,13 @@ django.conf.settings.DATABASES  # noqa: B018 (loads them: pytest-django sets up 
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With -n, this process only hands out tests: each that runs them makes such a ground of its own."""
+    if config.getoption("numprocesses", None):
+        for name in ("DJANGO_SETTINGS_MODULE", "DATA_DIR", "DATABASE_URL", "DEBUG"):
+            del os.environ[name]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright leaves an event loop running, which Django's ORM refuses to work in."""
     items.sort(key=lambda item: "browser" in item.path.parts)
