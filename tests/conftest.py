@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,16 +29,28 @@ os.environ["DATA_DIR"] = str(HOME / "data")
 os.environ["DEBUG"] = "1"
 os.environ["DATABASE_URL"] = localpg.ensure(HOME / "postgres", "workspace", throwaway=True)
 import django.conf  # noqa: E402
+from django.db.models.signals import post_migrate  # noqa: E402
 
 django.conf.settings.DATABASES  # noqa: B018 (loads them: pytest-django sets up what is loaded by now)
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With -n, this process only hands out tests: each that runs them makes such a ground of its own."""
+    post_migrate.connect(_make_roles)
+    # With -n, this process only hands out tests: each that runs them makes such a ground of its own.
     if config.getoption("numprocesses", None):
         for name in ("DJANGO_SETTINGS_MODULE", "DATA_DIR", "DATABASE_URL", "DEBUG"):
             del os.environ[name]
+
+
+def _make_roles(sender, using, **kwargs):
+    """Tests that commit empty the database after them, the groups that the migrations made included."""
+    from django.contrib.auth.models import Group, Permission
+
+    for name in ("0002_roles", "0005_roles_of_the_ledger") if sender.name == "django.contrib.auth" else ():
+        for role, codenames in import_module(f"assets.migrations.{name}").ROLES.items():
+            group, _ = Group.objects.using(using).get_or_create(name=role)
+            group.permissions.add(*Permission.objects.using(using).filter(codename__in=codenames))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from functools import cache
-from importlib import import_module
 from threading import Semaphore, Thread, get_ident
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -134,17 +133,6 @@ def forgive(complaints):
 
 
 # --- People ------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _roles(transactional_db):
-    """Tests with a live server empty the database after them, the groups of a migration included."""
-    from django.contrib.auth.models import Group, Permission
-
-    for migration in ("0002_roles", "0005_roles_of_the_ledger"):
-        for name, codenames in import_module(f"assets.migrations.{migration}").ROLES.items():
-            group, _ = Group.objects.get_or_create(name=name)
-            group.permissions.add(*Permission.objects.filter(codename__in=codenames))
 
 
 @pytest.fixture
