@@ -13,13 +13,14 @@ export function handleKey(event) {
 }
 
 function handle(event) {
-  const { key } = event;
+  const { key, repeat } = event;
+  // A key that is held would act on asset after asset, as each opens the page of the next.
+  if (VERBS[key]) return !repeat && act(VERBS[key]);
+  if (key === "u") return !repeat && undoLast();
   if (key === "/") return focus(document.getElementById("search"), true);
   if (key === "?") return showHelp();
   if (key === "f") return openFilters();
   if (key === "x" || key === "X") return toggleFocused(key === "X");
-  if (VERBS[key]) return act(VERBS[key]);
-  if (key === "u") return undoLast();
   if (LINKS[key]) return follow(LINKS[key]) || (key === "g" && follow(".brand"));
   if (key === "ArrowLeft" || key === "ArrowRight") {
     if (!document.querySelector("[data-asset-id] .card-link:not(.strip *)")) return follow(LINKS[key === "ArrowLeft" ? "p" : "n"]);

@@ -1,8 +1,12 @@
 """One key for each thing that is done all day."""
 
 import re
+from datetime import timedelta
 
+import pytest
 from playwright.sync_api import expect
+
+from assets.models import Disposition
 
 
 def test_arrows_move_the_focus_along_and_across_rows(visit, many):
@@ -81,3 +85,36 @@ def test_escape_closes_a_menu_and_returns_to_its_button(visit, workspace):
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Log out")).to_be_hidden()
     expect(page.locator("#person-menu summary")).to_be_focused()
+
+
+# --- Held keys -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "verb"), [("Delete", "deleted"), ("s", "promoted")])
+def test_a_key_that_is_held_acts_on_one_asset_and_not_on_the_next(visit_as_admin, stored_asset, key, verb):
+    assets = [stored_asset(ago=timedelta(minutes=number)) for number in range(3)]
+    page = visit_as_admin(f"/assets/{assets[0].id}/")
+    for _ in range(3):
+        page.keyboard.down(key)
+    expect(page.locator("article")).to_have_attribute("data-asset-id", str(assets[1].id))
+    for _ in range(3):
+        page.keyboard.down(key)
+    page.keyboard.up(key)
+    page.keyboard.press("e")
+    expect(page.locator(".toast").last).to_contain_text("Extended by 7 days")
+    expect(page.locator("article")).to_have_attribute("data-asset-id", str(assets[1].id))
+    assert list(Disposition.objects.values_list("asset_id", "action")) == [(assets[0].id, verb)]
+
+
+def test_u_that_is_held_undoes_one_thing(visit_as_admin, many):
+    page = visit_as_admin()
+    for pk in many[:2]:
+        page.locator(f'[data-asset-id="{pk}"] .card-link').focus()
+        page.keyboard.press("Delete")
+        expect(page.locator(f'[data-asset-id="{pk}"]')).to_have_attribute("data-left", "deleted")
+    for _ in range(3):
+        page.keyboard.down("u")
+    page.keyboard.up("u")
+    expect(page.locator(f'[data-asset-id="{many[1]}"]')).not_to_have_attribute("data-left", "deleted")
+    expect(page.locator("#toasts [data-undo]")).to_have_count(1)
+    expect(page.locator(f'[data-asset-id="{many[0]}"]')).to_have_attribute("data-left", "deleted")
