@@ -558,6 +558,56 @@ def test_what_runs_is_cancelled_and_gone_on_with(make, steer, look):
     assert (advanced(operation).state, operation.done) == ("finished", 2)
 
 
+def set_jobs(status):
+    """As a worker leaves them in the queue."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET status = %s", [status])
+
+
+def test_after_a_cancel_the_page_asks_on_while_the_chunk_under_way_is_finished(make, steer, look):
+    operation = make("delete", make_assets(3))
+    steer(operation, "start")
+    set_jobs("doing")
+    bulk._act("delete", list(operation.items.values_list("asset_id", flat=True))[:2], operation)
+    steer(operation, "cancel")
+    shown = look(operation)
+    assert "Stopping: what is under way is being finished." in shown.text
+    assert 'hx-trigger="every 1s"' in shown.html
+    for move in ("retry", "undo", "cancel"):
+        assert reverse(move, args=[operation.pk]) not in shown.html
+    set_jobs("succeeded")
+    shown = look(operation)
+    assert "Stopping" not in shown.text
+    assert "every 1s" not in shown.html
+    for move in ("retry", "undo"):
+        assert reverse(move, args=[operation.pk]) in shown.html
+
+
+def test_the_job_of_another_operation_does_not_count_as_stopping(make, steer, look):
+    operation, other = (make("delete", make_assets(1)) for _ in range(2))
+    for each in (operation, other):
+        steer(each, "start")
+    steer(operation, "cancel")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing' WHERE lock = %s", [f"operation-{other.pk}"]
+        )
+    assert "Stopping" not in look(operation).text
+
+
+def test_what_somebody_started_in_between_is_not_said_to_be_put_away(make, steer, client, monkeypatch, admin):
+    operation = make("delete", make_assets(2))
+    plainly = bulk.cancel
+
+    def cancel_too_late(found):
+        bulk.start(Operation.objects.get(pk=found.pk), actor=admin, confirmed=None, options={})
+        plainly(found)
+
+    monkeypatch.setattr(bulk, "cancel", cancel_too_late)
+    assert steer(operation, "cancel")["Location"] == f"/operations/{operation.pk}/"
+    assert "Put away" not in Page(client.get("/assets/")).text
+
+
 def test_what_has_ended_is_not_cancelled(run, steer, look):
     operation = run("delete", make_assets(2))
     steer(operation, "cancel")
@@ -606,7 +656,7 @@ def test_undo_says_for_how_long_by_whom_and_brings_all_back(run, steer, look, cl
     assert "Delete: being undone" in look(operation).text
     assert advanced(operation).state == "undone"
     shown = look(operation)
-    assert "What it did is undone by admins." in shown.text
+    assert "3 of 3 brought back by admins." in shown.text
     assert "Undone 3" in shown.text
     assert "Undo for" not in shown.text
     assert json_of(client, operation)["undone"] == 3
@@ -624,6 +674,39 @@ def test_an_extension_of_many_is_undone_at_any_time(run, steer, look):
     advanced(operation)
     asset.refresh_from_db()
     assert asset.expires_at == was
+
+
+@pytest.mark.parametrize(
+    ("action", "undone", "done", "heading", "sentence"),
+    [
+        ("delete", 3, 2, "Delete: partly undone", "3 of 5 brought back by admins; 2 could not be."),
+        ("delete", 0, 2, "Delete: not undone", "0 of 2 brought back by admins; 2 could not be."),
+        ("promote", 5, 0, "Save to the library: undone", "5 of 5 brought back by admins."),
+        ("extend", 1, 1, "partly undone", "1 of 2 extensions taken back by admins; 1 could not be."),
+    ],
+)
+def test_an_undo_is_told_by_its_counts(look, admin, action, undone, done, heading, sentence):
+    operation = Operation.objects.create(
+        action=action, state="undone", actor=admin, undone_by=admin, started_at=timezone.now(),
+        total=undone + done, undone=undone, done=done,
+    )  # fmt: skip
+    shown = look(operation)
+    assert heading in shown.text
+    assert sentence in shown.text
+    assert "What it did" not in shown.text
+
+
+def test_what_could_not_be_undone_is_listed_with_its_reason(run, steer, look):
+    assets = make_assets(3)
+    operation = run("delete", assets)
+    assets[0].save(force_insert=True)  # somebody put a row in its place
+    steer(operation, "undo")
+    advanced(operation)
+    shown = look(operation)
+    assert "2 of 3 brought back by admins; 1 could not be." in shown.text
+    assert "Not undone: " in shown.text
+    assert f'href="/assets/{assets[0].pk}/"' in shown.html
+    assert f'href="/assets/{assets[1].pk}/"' not in shown.html
 
 
 def test_after_the_grace_nothing_is_undone(run, steer, look):

@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.jobs import Status
 
 from assets import bulk, tasks
 from assets.access import RESTORE, VERBS, VIEW_OPERATIONS, check_may_run, may_run, only_with, operation_or_404
@@ -34,6 +36,7 @@ NEWEST = Order("id", descending=True)
 SAMPLE = 12
 SHOWN_USERS = 8
 
+ENDED = (Operation.State.FINISHED, Operation.State.CANCELLED, Operation.State.UNDONE)
 PAST = {"promote": "saved", "delete": "deleted", "extend": "extended", "keep": "saved or deleted"}
 
 
@@ -104,7 +107,8 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _context(request: HttpRequest, found: Operation, form: StartForm | None = None) -> dict[str, Any]:
-    has_ended = found.state in (Operation.State.FINISHED, Operation.State.CANCELLED, Operation.State.UNDONE)
+    is_stopping = found.state == Operation.State.CANCELLED and _is_at_work(found)
+    has_ended = found.state in ENDED and not is_stopping
     may = may_run(request.user, found.action)
     may_undo = has_ended and found.started_at and bulk.can_undo(found)
     return {
@@ -113,6 +117,10 @@ def _context(request: HttpRequest, found: Operation, form: StartForm | None = No
         "progress": progress(found, timezone.now()),
         "summary": _summary(found),
         "past": PAST[found.action],
+        "is_stopping": is_stopping,
+        "is_moving": found.is_under_way or is_stopping,
+        "state": _state(found),
+        "undo_result": _undo_result(found),
         "results": list(_results(request, found)),
         "has_ended": has_ended,
         "may_run": may,
@@ -123,6 +131,28 @@ def _context(request: HttpRequest, found: Operation, form: StartForm | None = No
         "grace_hours": settings.PURGE_GRACE_HOURS,
         "finished": instant_text(found.finished_at),
     }
+
+
+def _is_at_work(found: Operation) -> bool:
+    """Whether a worker is at it still: the chunk under way is finished even after a cancel."""
+    lock = f"operation-{found.pk}"  # as tasks.enqueue names it
+    return ProcrastinateJob.objects.filter(lock=lock, status=Status.DOING.value).exists()
+
+
+def _state(found: Operation) -> str:
+    if found.state != Operation.State.UNDONE or not found.done:
+        return found.get_state_display()
+    return "partly undone" if found.undone else "not undone"
+
+
+def _undo_result(found: Operation) -> str:
+    """What an undo came to, by its counts: some may be too late for it, or stand in each other's way."""
+    if found.state != Operation.State.UNDONE:
+        return ""
+    back = "extensions taken back" if found.action == Operation.Action.EXTEND else "brought back"
+    rest = f"; {found.done:,} could not be" if found.done else ""
+    by = f" by {found.undone_by.get_username()}" if found.undone_by else ""
+    return f"{found.undone:,} of {found.undone + found.done:,} {back}{by}{rest}."
 
 
 def _may_undo(request: HttpRequest, found: Operation) -> bool:
@@ -288,8 +318,7 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     found = _to_steer(request, pk)
-    was_ready = found.state == Operation.State.READY
-    return _steer(request, found, lambda: bulk.cancel(found), runs=False, leave=was_ready)
+    return _steer(request, found, lambda: bulk.cancel(found), runs=False)
 
 
 @require_POST
@@ -312,9 +341,7 @@ def _to_steer(request: HttpRequest, pk: int) -> Operation:
     return found
 
 
-def _steer(
-    request: HttpRequest, found: Operation, move: Any, *, runs: bool, leave: bool = False
-) -> HttpResponse:
+def _steer(request: HttpRequest, found: Operation, move: Any, *, runs: bool) -> HttpResponse:
     try:
         with transaction.atomic():
             move()
@@ -323,7 +350,8 @@ def _steer(
     except Refused as refusal:
         toast(request, str(refusal), level=ERROR)
     else:
-        if leave:
+        # As it was moved, since somebody may have started it after it was looked up.
+        if found.started_at is None:
             toast(request, "Put away: nothing was done.")
             return redirect("gallery")
     return redirect("operation", found.pk)
