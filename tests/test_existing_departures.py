@@ -1,6 +1,7 @@
 """Leaving and coming back on a product's own database, by a role that owns nothing there."""
 
 import json
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import psycopg
@@ -53,18 +54,26 @@ def with_trigger(product, untouched):
     return product
 
 
+@contextmanager
+def a_role(product, *statements):
+    role = f"other_{uuid4().hex[:12]}"
+    with server() as connection:
+        connection.execute(identifiers("CREATE ROLE {} LOGIN NOSUPERUSER BYPASSRLS", role))
+    with product.connect() as connection:
+        for statement in statements:
+            connection.execute(identifiers(statement, role))
+    yield role
+    with product.connect() as connection:
+        connection.execute(identifiers("REASSIGN OWNED BY {} TO postgres", role))
+        connection.execute(identifiers("DROP OWNED BY {}", role))
+        connection.execute(identifiers("DROP ROLE {}", role))
+
+
 @pytest.fixture
 def other_role(product):
     """Another program's: it may delete assets, and knows nothing of the dashboard's schema."""
-    role = f"other_{uuid4().hex[:12]}"
-    with server() as connection:
-        connection.execute(identifiers("CREATE ROLE {} LOGIN BYPASSRLS", role))
-    with product.connect() as connection:
-        connection.execute(identifiers("GRANT SELECT, DELETE ON workspace_assets TO {}", role))
-    yield role
-    with product.connect() as connection:
-        connection.execute(identifiers("DROP OWNED BY {}", role))
-        connection.execute(identifiers("DROP ROLE {}", role))
+    with a_role(product, "GRANT SELECT, DELETE ON workspace_assets TO {}") as role:
+        yield role
 
 
 def act(product, verb, *names):
@@ -161,3 +170,95 @@ def test_clean_ups_run_there(with_trigger):
     assert done.returncode == 0, done.stderr
     done = with_trigger.manage("reconcile", "--json")
     assert json.loads(done.stdout)["orphans"] == 0, done.stderr
+
+
+# --- An owner with no more rights than owning takes --------------------------------
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory):
+    """A database whose tables belong to an ordinary role, and that role."""
+    made = Product(tmp_path_factory.mktemp("owned"))
+    done = made.manage("migrate")
+    assert done.returncode == 0, done.stderr
+    with a_role(made, "ALTER TABLE workspace_assets OWNER TO {}") as owner:
+        yield made, owner
+    made.drop()
+
+
+@pytest.fixture
+def bare(owned):
+    """The same, without the trigger and without any right to the dashboard's schema."""
+    product, owner = owned
+    with product.connect() as connection:
+        connection.execute(product.manage("departure_trigger", "--sql", "--remove").stdout)
+        connection.execute(identifiers("REVOKE ALL ON SCHEMA dashboard FROM {}", owner))
+        connection.execute(identifiers("REVOKE ALL ON dashboard.assets_disposition FROM {}", owner))
+    return owned
+
+
+def printed_parts(product):
+    """What departure_trigger prints: the grants, which it prints as comments, and the statements."""
+    printed = product.manage("departure_trigger", "--sql").stdout
+    grants = [line.removeprefix("--   ") for line in printed.splitlines() if line.startswith("--   ")]
+    return grants, printed
+
+
+def delete_as(owner, product, name):
+    """Deletes an asset, and says what the database warned of."""
+    warnings = []
+    with psycopg.connect(address(product.name, owner), autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+        connection.execute("DELETE FROM workspace_assets WHERE id = %s", [IDS[name]])
+    assert row_of(product, name) is None
+    return warnings
+
+
+@pytest.mark.parametrize(("given", "missing"), [([], "schema"), (["USAGE"], "schema"), ([0], "ledger")])
+def test_the_trigger_is_not_half_made_where_a_right_is_missing(bare, given, missing):
+    product, owner = bare
+    grants, statements = printed_parts(product)
+    for grant in given:
+        right = grants[grant] if grant == 0 else f'GRANT {grant} ON SCHEMA dashboard TO "{owner}"'
+        with product.connect() as connection:
+            connection.execute(right)
+    with psycopg.connect(address(product.name, owner), autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"the {missing}") as refused:
+            connection.execute(statements)
+        assert owner in refused.value.diag.message_hint
+        connection.rollback()
+        left = connection.execute("SELECT count(*) FROM pg_trigger WHERE tgname ~ '^record_'").fetchone()
+    assert left == (0,)
+    assert product.manage("departure_trigger").returncode == 1
+
+
+@pytest.fixture
+def recorded(bare):
+    """The same, with what is printed run by whom it names, the statements twice."""
+    product, owner = bare
+    grants, statements = printed_parts(product)
+    with psycopg.connect(address(product.name, product.role), autocommit=True) as ours:
+        for grant in grants:
+            ours.execute(grant)
+    with psycopg.connect(address(product.name, owner), autocommit=True) as connection:
+        connection.execute(statements)
+        connection.execute(statements)
+    return bare
+
+
+def test_an_ordinary_owner_makes_the_trigger_with_the_rights_that_are_printed(recorded):
+    product, owner = recorded
+    assert product.manage("departure_trigger").returncode == 0
+    assert delete_as(owner, product, "sibling") == []
+    assert [action for action, _ in entries_of(product, "sibling")] == ["external"]
+
+
+def test_the_products_deletes_go_on_when_the_rights_are_taken_away(recorded):
+    product, owner = recorded
+    with product.connect() as connection:
+        connection.execute(identifiers("REVOKE INSERT ON dashboard.assets_disposition FROM {}", owner))
+    [warning] = delete_as(owner, product, "nameless")
+    assert "was not recorded: permission denied" in warning
+    assert entries_of(product, "nameless") == []
+    assert product.manage("departure_trigger").returncode == 1
+    assert "assets.W001" in product.manage("check", "--database", "default").stderr
