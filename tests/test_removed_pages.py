@@ -267,7 +267,12 @@ def test_what_left_by_other_hands_can_come_back_before_the_clean_up_has_seen_it(
     WorkspaceAsset.objects.filter(pk=asset.pk).delete()
     entry = Disposition.objects.get()
     assert entry.purge_after is None
-    assert state_of(look, entry) == ("can come back for 24 h", True)
+    assert state_of(look, entry) == ("can come back for 23 h", True)
+    assert found_as(look, entry) == ["restorable"]
+    change(entry, disposed_at=timezone.now() - timedelta(hours=20, minutes=30))
+    assert state_of(look, entry) == ("can come back for 3 h", True)
+    change(entry, disposed_at=timezone.now() - timedelta(hours=30))
+    assert state_of(look, entry) == ("can come back until the next removal of files", True)
     assert found_as(look, entry) == ["restorable"]
 
 
@@ -302,6 +307,33 @@ def test_what_was_purged_says_what_became_of_each_file(look, delete, stores):
     assert "Purged" in shown.text
 
 
+def test_a_file_that_another_asset_has_too_is_not_said_to_be_removed(look, delete, stores):
+    put(stores, "u/0.png")
+    make_asset(temp_storage_path="u/0.png")
+    entry = delete(temp_storage_path="u/0.png")
+    let_grace_run_out()
+    purge()
+    assert state_of(look, entry) == ("its file stays: another asset has the same", False)
+
+
+def test_a_thumbnail_that_stays_is_told_of_removed_files(look, delete, stores):
+    for path in ("u/0.png", "u/thumbnail.webp"):
+        put(stores, path)
+    make_asset(temp_storage_path="u/1.png", thumbnail_path="u/thumbnail.webp")
+    entry = delete(temp_storage_path="u/0.png", thumbnail_path="u/thumbnail.webp")
+    let_grace_run_out()
+    purge()
+    state, _ = state_of(look, entry)
+    assert state == "files removed under 1 min ago, but for one that another asset has too"
+
+
+def test_files_that_were_missing_are_not_said_to_be_removed(look, delete):
+    entry = delete(temp_storage_path="u/nowhere.png")
+    let_grace_run_out()
+    purge()
+    assert state_of(look, entry) == ("its files were missing", False)
+
+
 @pytest.mark.parametrize("path", ["", "../../etc/passwd", "https://elsewhere.example/x.png"])
 def test_a_path_that_names_no_place_in_the_store_is_told_and_does_not_fail(look, delete, path):
     entry = delete(temp_storage_path=path)
@@ -309,6 +341,7 @@ def test_a_path_that_names_no_place_in_the_store_is_told_and_does_not_fail(look,
     purge()
     shown = look(page_of(entry))
     assert f"workspace: {path or '(an empty path)'} outside" in shown.text
+    assert state_of(look, entry) == ("its path names no file here", False)
     assert found_as(look, entry) == ["purged"]
 
 

@@ -1,7 +1,7 @@
 """What left the workspace: by whom and why, until when it can come back, what became of its files."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -157,12 +157,28 @@ def _state(entry: Disposition, now: datetime) -> tuple[str, str, bool]:
             return f"{back}; the library's files not removed: {entry.last_error}", "expired", False
         return back, "calm", False
     if entry.purged_at:
-        return f"files removed {since_text(entry.purged_at, now)}", "calm", False
+        return _fate(entry, since_text(entry.purged_at, now)), "calm", False
     if entry.last_error:
         return f"files not removed: {entry.last_error}", "expired", False
     if until is None:
-        hours = settings.PURGE_GRACE_HOURS
-        return f"can come back for {hours} h", "soon", True
+        # Until the next purge sets its time, which may have passed: a restore is not refused before that.
+        until = entry.disposed_at + timedelta(hours=settings.PURGE_GRACE_HOURS)
+        if until <= now:
+            return "can come back until the next removal of files", "soon", True
     if until > now:
         return f"can come back for {span_text(until - now)}", "soon", True
     return "files are about to be removed", "expired", False
+
+
+def _fate(entry: Disposition, when: str) -> str:
+    """What became of the files of an entry that the purge is done with."""
+    states = {file["state"] for file in entry.files or ()}
+    if "kept" in states and "removed" in states:
+        return f"files removed {when}, but for one that another asset has too"
+    if "kept" in states:
+        return "its file stays: another asset has the same"
+    if "outside" in states and "removed" not in states:
+        return "its path names no file here"
+    if states == {"missing"}:
+        return "its files were missing"
+    return f"files removed {when}"
