@@ -15,6 +15,7 @@ from django.http import QueryDict
 from assets import dispositions
 from assets.filters import AssetFilterSet
 from assets.models import Disposition, Extension, Operation, OperationItem, Verb, WorkspaceAsset
+from assets.models.ledger import DispositionQuerySet
 from assets.outcomes import Outcomes, State
 from assets.pagination import Capped, capped_counts
 from assets.saving import Labels
@@ -23,7 +24,7 @@ CONFIRM_ABOVE = 1_000  # assets, for which the number has to be typed
 FREEZE_AT_ONCE = 10_000  # assets; more are frozen in the background
 CHUNK = {Verb.PROMOTE: 100, Verb.DELETE: 1_000, Verb.EXTEND: 1_000}
 UNDO_CHUNK = 500
-ORDER = (Verb.PROMOTE, Verb.EXTEND, Verb.DELETE)  # what is kept is safe before anything goes
+ORDER = (Verb.PROMOTE, Verb.EXTEND, Verb.DELETE)  # what is to be kept comes first
 
 
 class Refused(Exception):  # noqa: N818 (nothing went wrong)
@@ -124,8 +125,15 @@ def _freeze(operation: Operation, chosen: dict[Verb, QuerySet[WorkspaceAsset]]) 
     )
     operation.summary = _summary(rows) | {"verbs": dict(counts)}
     operation.total = sum(operation.summary["verbs"].values())
-    operation.state = Operation.State.READY
-    operation.save(update_fields=["summary", "total", "state"])
+    # Its row is not locked before: somebody may put it away while it is prepared.
+    _move(
+        operation,
+        "It was put away while it was being prepared.",
+        Q(state=Operation.State.PREPARING),
+        summary=operation.summary,
+        total=operation.total,
+        state=Operation.State.READY,
+    )
 
 
 def _summary(rows: list[tuple]) -> dict[str, Any]:
@@ -209,7 +217,7 @@ def undo(operation: Operation, *, actor: User) -> None:
 
 
 def can_undo(operation: Operation) -> bool:
-    return _to_restore(operation).exists() or _to_shorten(operation).exists()
+    return _to_restore(operation).restorable().exists() or _to_shorten(operation).exists()
 
 
 def _move(operation: Operation, otherwise: str, allowed: Q, **values: Any) -> None:
@@ -245,9 +253,7 @@ def advance(operation_id: int) -> None:
 def _prepare(operation: Operation) -> None:
     try:
         with transaction.atomic():
-            locked = Operation.objects.select_for_update().get(pk=operation.pk)
-            if locked.state == Operation.State.PREPARING:
-                _freeze(locked, {Verb(locked.action): _selected_by(locked.filter or "")})
+            _freeze(operation, {Verb(operation.action): _selected_by(operation.filter or "")})
     except Refused as refusal:
         # What the filter names, such as a user, has gone meanwhile.
         preparing = Operation.objects.filter(pk=operation.pk, state=Operation.State.PREPARING)
@@ -264,14 +270,14 @@ def _run(operation: Operation) -> None:
 
 def _chunks(operation: Operation, verb: Verb) -> Iterator[list[UUID]]:
     """What is still to be done with that verb, while nobody cancels."""
-    last = UUID(int=0)
+    pending = _pending(operation).filter(verb=verb).order_by("asset_id")
+    further = pending
     while _is_still(operation, Operation.State.RUNNING):
-        pending = _pending(operation).filter(verb=verb, asset_id__gt=last).order_by("asset_id")
-        asset_ids = list(pending.values_list("asset_id", flat=True)[: CHUNK[verb]])
+        asset_ids = list(further.values_list("asset_id", flat=True)[: CHUNK[verb]])
         if not asset_ids:
             return
         yield asset_ids
-        last = asset_ids[-1]
+        further = pending.filter(asset_id__gt=asset_ids[-1])
 
 
 def _act(verb: Verb, asset_ids: list[UUID], operation: Operation) -> None:
@@ -295,18 +301,19 @@ def _undo(operation: Operation) -> None:
 
 def _undo_chunks(operation: Operation, what: QuerySet) -> Iterator[dict[int, UUID]]:
     """Entries by id, with their assets; each once, even where it cannot be undone."""
-    last = UUID(int=0)
+    rows = what.order_by("asset_id").values_list("id", "asset_id")
+    further = rows
     while _is_still(operation, Operation.State.UNDOING):
-        rows = what.filter(asset_id__gt=last).order_by("asset_id").values_list("id", "asset_id")
-        found = dict(rows[:UNDO_CHUNK])
+        found = dict(further[:UNDO_CHUNK])
         if not found:
             return
         yield found
-        last = max(found.values())
+        further = rows.filter(asset_id__gt=max(found.values()))
 
 
-def _to_restore(operation: Operation) -> QuerySet[Disposition]:
-    return Disposition.objects.restorable().filter(operation=operation)
+def _to_restore(operation: Operation) -> DispositionQuerySet:
+    """Also those that cannot come back any more: each is told why."""
+    return Disposition.objects.filter(operation=operation, restored_at=None)
 
 
 def _to_shorten(operation: Operation) -> QuerySet[Extension]:

@@ -4,18 +4,18 @@ Each verb takes a set of ids and who acts, and says of each asset what became of
 with that inside the transaction that did it, so that a record is kept of what happened and nothing else.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, OperationalError, connection, transaction
 from psycopg.types.json import Jsonb
 
-from assets.departure_trigger import RECORDED, ROW_AS_JSON
-from assets.models import Disposition, Operation
+from assets.departures import EXPIRED, THESE, THESE_IF_EXPIRED, depart
+from assets.models import Disposition, Operation, WorkspaceAsset
 from assets.models.ledger import keep_files_in_place
 from assets.models.upstream import ASSET_LIFETIME
 from assets.outcomes import (
@@ -31,59 +31,11 @@ from assets.outcomes import (
     rows,
     together_or_singly,
 )
-from assets.saving import Copy, Labels, copy_to_library, vanished
+from assets.saving import Copy, Labels, copy_to_library, spoilt
 
 BATCH = 1_000  # rows of one statement: the quickest, and locks are short
 
 # --- Departures --------------------------------------------------------------
-
-# The locks are taken in the order of ids, so that two departures wait for each other in turn.
-_THESE = "id = ANY(%(ids)s) ORDER BY id FOR UPDATE"
-# Every worker takes others; each row is judged again under its lock.
-_EXPIRED = (
-    "expires_at <= statement_timestamp() AND (expires_at, id) > (%(after)s::timestamptz, %(after_id)s)"
-    " ORDER BY expires_at, id LIMIT %(limit)s"
-)
-_THESE_IF_EXPIRED = "id = ANY(%(ids)s) AND expires_at <= statement_timestamp() FOR UPDATE SKIP LOCKED"
-
-_DEPART = """
-    WITH leaving AS MATERIALIZED (SELECT id FROM workspace_assets WHERE {which}),
-    left_now AS (
-        DELETE FROM workspace_assets AS asset USING leaving WHERE asset.id = leaving.id
-        RETURNING asset.id, asset.user_id, {row} AS row
-    )
-    INSERT INTO {ledger} (asset_id, user_id, action, row, actor_id, operation_id, purge_after, saved)
-    SELECT id, user_id, %(action)s, row, %(actor)s, %(operation)s,
-           statement_timestamp() + make_interval(hours => %(grace)s), %(saved)s::jsonb -> id::text
-    FROM left_now
-    RETURNING asset_id
-"""
-
-
-def _depart(
-    which: str,
-    action: Disposition.Action,
-    *,
-    actor: User | None = None,
-    operation: Operation | None = None,
-    saved: dict[str, Any] | None = None,
-    **params: Any,
-) -> set[UUID]:
-    """Removes rows and writes the ledger, in one statement; returns which."""
-    sql = _DEPART.format(which=which, row=ROW_AS_JSON, ledger=Disposition._meta.db_table)
-    params |= {
-        "action": action,
-        "actor": actor and actor.pk,
-        "operation": operation and operation.pk,
-        "grace": settings.PURGE_GRACE_HOURS,
-        "saved": Jsonb(saved or {}),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config(%s, 'on', true)", [RECORDED])
-        cursor.execute(sql, params)
-        left = {pk for (pk,) in cursor.fetchall()}
-        cursor.execute("SELECT set_config(%s, 'off', true)", [RECORDED])
-    return left
 
 
 def delete(
@@ -94,10 +46,22 @@ def delete(
     record: Record = keep_no_record,
 ) -> Outcomes:
     def act(ids: list[UUID]) -> Outcomes:
-        left = _depart(_THESE, Disposition.Action.DELETED, actor=actor, operation=operation, ids=ids)
-        return {pk: DONE if pk in left else GONE for pk in ids}
+        left = depart(THESE, Disposition.Action.DELETED, actor=actor, operation=operation, ids=ids)
+        return _stayed([pk for pk in ids if pk not in left]) | dict.fromkeys(left, DONE)
 
     return together_or_singly(act, list(asset_ids), record)
+
+
+def _stayed(asset_ids: list[UUID]) -> Outcomes:
+    """Of assets that a statement did not remove: those that are there all the same were not let go."""
+    there = set(
+        WorkspaceAsset.objects.filter(id__in=asset_ids).values_list("id", flat=True) if asset_ids else ()
+    )
+    return {pk: failed(_NOT_LET_GO) if pk in there else GONE for pk in asset_ids}
+
+
+# By a trigger or a policy that keeps the row without an error.
+_NOT_LET_GO = "The database did not let the row go"
 
 
 class Expired(NamedTuple):
@@ -112,13 +76,15 @@ def expire(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done:
     while True:
         try:
             with transaction.atomic():
-                which = f"{_EXPIRED} FOR UPDATE SKIP LOCKED"
-                left = _depart(which, Disposition.Action.EXPIRED, limit=batch, **tried)
-            more, number = bool(left), len(left)
+                which = f"{EXPIRED} FOR UPDATE SKIP LOCKED"
+                left = depart(which, Disposition.Action.EXPIRED, limit=batch, **tried)
         except OperationalError:
             raise
         except DatabaseError:
-            # Each of these by itself; the next batch begins after them, so that none is tried twice.
+            left = set()
+        more, number = bool(left), len(left)
+        if not left:
+            # Refused, or kept without a word: each by itself. The next batch begins after them.
             more, number, now_refused, tried = _expire_singly(tried, batch)
             refused += now_refused
         done += number
@@ -133,12 +99,12 @@ _BEFORE_ALL = {"after": "-infinity", "after_id": UUID(int=0)}
 def _expire_singly(tried: dict[str, Any], limit: int) -> tuple[bool, int, int, dict[str, Any]]:
     """Whether there were any, how many left, how many were refused, and where the last one stands."""
     found = rows(
-        f"SELECT id, expires_at::text FROM workspace_assets WHERE {_EXPIRED}",  # noqa: S608
+        f"SELECT id, expires_at::text FROM workspace_assets WHERE {EXPIRED}",  # noqa: S608
         tried | {"limit": limit},
     )
 
     def act(ids: list[UUID]) -> Outcomes:
-        left = _depart(_THESE_IF_EXPIRED, Disposition.Action.EXPIRED, ids=ids)
+        left = depart(THESE_IF_EXPIRED, Disposition.Action.EXPIRED, ids=ids)
         return {pk: DONE if pk in left else GONE for pk in ids}
 
     outcomes = together_or_singly(act, [pk for pk, _ in found], keep_no_record)
@@ -178,7 +144,7 @@ def promote(
 def _move_rows(made: list[Copy], labels: Labels, actor: User, operation: Operation | None) -> Outcomes:
     keep_files_in_place()
     found = rows(
-        f"SELECT id, user_id, temp_storage_path, thumbnail_path FROM workspace_assets WHERE {_THESE}",  # noqa: S608
+        f"SELECT id, user_id, temp_storage_path, thumbnail_path FROM workspace_assets WHERE {THESE}",  # noqa: S608
         {"ids": [copy.asset_id for copy in made]},
     )
     present = {row[0]: row[1:] for row in found}
@@ -191,14 +157,16 @@ def _move_rows(made: list[Copy], labels: Labels, actor: User, operation: Operati
             outcomes[copy.asset_id] = failed("The asset was changed while it was being copied")
         else:
             unchanged.append(copy)
-    for pk in vanished(unchanged):
-        outcomes[pk] = failed("The copy was removed before the asset was saved")
+    for pk, reason in spoilt(unchanged).items():
+        outcomes[pk] = failed(reason)
     ready = {copy.asset_id: copy for copy in unchanged if copy.asset_id not in outcomes}
     entered = _enter_library(list(ready.values()), labels)
     saved = {str(pk): ready[pk].as_json() for pk in entered}
-    _depart(
-        _THESE, Disposition.Action.PROMOTED, actor=actor, operation=operation, saved=saved, ids=list(entered)
+    left = depart(
+        THESE, Disposition.Action.PROMOTED, actor=actor, operation=operation, saved=saved, ids=list(entered)
     )
+    if left != entered:
+        raise DatabaseError(_NOT_LET_GO)  # nor is it saved then: an asset is in one place
     taken = failed("The library already has an asset with this id")
     return outcomes | {pk: DONE if pk in entered else taken for pk in ready}
 
@@ -277,7 +245,7 @@ def extend(
         )
         found = {
             pk: DONE if moved else never_does if never else later
-            for pk, moved, never in rows(_EXTEND.format(these=_THESE), params)
+            for pk, moved, never in rows(_EXTEND.format(these=THESE), params)
         }
         return {pk: found.get(pk, GONE) for pk in ids}
 
@@ -327,6 +295,7 @@ _COLUMNS = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = to_regclass('workspace_assets') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """
+_KEYS = "SELECT id, ARRAY(SELECT jsonb_object_keys(row)) FROM {ledger} WHERE id = ANY(%(ids)s) ORDER BY id"
 _MARK_RESTORED = """
     UPDATE {ledger} SET restored_at = statement_timestamp(), restored_by_id = %(actor)s
     WHERE id = ANY(%(ids)s)
@@ -374,8 +343,16 @@ def _bring_back(wanted: dict[int, UUID], actor: User) -> Outcomes:
 
 
 def _return_rows(ids: list[int]) -> set[UUID]:
+    """By the columns that rows had when they left, so that a newer column has its default."""
+    table = {name for (name,) in rows(_COLUMNS, {})}
+    alike: dict[frozenset[str], list[int]] = defaultdict(list)
+    for pk, names in rows(_KEYS.format(ledger=Disposition._meta.db_table), {"ids": ids}):
+        alike[frozenset(table.intersection([*names, "generation_settings"]))].append(pk)
+    return {pk for columns, group in alike.items() for pk in _return_alike(group, sorted(columns))}
+
+
+def _return_alike(ids: list[int], columns: list[str]) -> set[UUID]:
     quote = connection.ops.quote_name
-    columns = [name for (name,) in rows(_COLUMNS, {})]
     values = {name: f"(asset).{quote(name)}" for name in columns}
     # The row of jsonb_populate_record cannot tell a null of JSON from one of SQL.
     values["generation_settings"] = "row -> 'generation_settings'"

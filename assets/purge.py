@@ -25,7 +25,7 @@ from assets.previews import drop_preview, preview_name
 from assets.storage import (
     LIBRARY,
     WORKSPACE,
-    FileFault,
+    Copied,
     MissingFile,
     PathFault,
     Store,
@@ -69,8 +69,7 @@ def purge(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: 
     schedule_departures_by_others()
     done = failed = 0
     while True:
-        with transaction.atomic():
-            purged = _purge_batch(batch)
+        purged = _purge_batch(batch)
         done, failed = done + purged.done, failed + purged.failed
         progress(done)
         if not any(purged):
@@ -85,25 +84,59 @@ def schedule_departures_by_others() -> None:
 
 
 def _purge_batch(size: int) -> Purged:
-    # Until the commit nothing comes back, so that no row can come to name what is removed here.
-    remove_files_alone()
-    due = Disposition.objects.due().order_by("next_try", "id").select_for_update(skip_locked=True)
-    entries = list(due[:size])
-    files = {entry.id: _files_of(entry) for entry in entries}
-    _check_library_copies(entries, files)
-    for alias, store in STORES.items():
-        _remove([file for each in files.values() for file in each if file.store == alias], store, files)
-    for entry in entries:
-        _note(entry, files[entry.id])
-    _write_down(entries)
+    due = Disposition.objects.due().order_by("next_try", "id")
+    unsafe = _unsafe(list(due[:size]))  # takes its time, and so comes before the lock
+    with transaction.atomic():
+        # Until the commit nothing comes back, so that no row can come to name what is removed here.
+        remove_files_alone()
+        entries = list(due.filter(id__in=unsafe).select_for_update(skip_locked=True))
+        files = {entry.id: _files_of(entry, unsafe[entry.id]) for entry in entries}
+        for alias, store in STORES.items():
+            _remove([file for each in files.values() for file in each if file.store == alias], store, files)
+        for entry in entries:
+            _note(entry, files[entry.id])
+        _write_down(entries)
     failed = sum(entry.purged_at is None for entry in entries)
     return Purged(len(entries) - failed, failed)
 
 
-def _files_of(entry: Disposition) -> list[File]:
+def _unsafe(entries: list[Disposition]) -> dict[int, str]:
+    """Why the workspace's file of an entry has to stay, if it has: an asset in the library needs its copy.
+
+    That is read once more before the last other one goes, and made to survive a power cut.
+    """
+    saved = [
+        entry for entry in entries if entry.action == Disposition.Action.PROMOTED and not entry.restored_at
+    ]
+    rows = LibraryAsset.objects.filter(id__in=[entry.asset_id for entry in saved])
+    paths = {pk: names for pk, *names in rows.values_list("id", "storage_path", "thumbnail_path")}
+    reasons = dict.fromkeys((entry.id for entry in entries), "")
+    for entry in saved:
+        try:
+            for name, path in zip(("file", "thumbnail"), paths.get(entry.asset_id, ()), strict=False):
+                _confirm(entry, name, path)
+        except Exception as error:
+            # A fault, or an entry that makes no sense.
+            reasons[entry.id] = f"It stays, since of the library's copy this is said: {error}"
+    return reasons
+
+
+def _confirm(entry: Disposition, name: str, path: str | None) -> None:
+    copied = entry.saved[name]
+    if copied and copied["key"] == path:
+        LIBRARY.confirm(Copied(**copied))
+    elif path:
+        LIBRARY.settle(path)  # the product has put another in its place
+
+
+def _files_of(entry: Disposition, unsafe: str) -> list[File]:
     """The files that this entry is to remove: the workspace's, or the library's after a return from it."""
     try:
-        return list(_library_files(entry) if entry.restored_at else _workspace_files(entry))
+        files = list(_library_files(entry) if entry.restored_at else _workspace_files(entry))
+        for file in files:
+            if unsafe and not file.state:
+                file.settle("failed", unsafe)
+        return files
     except Exception as error:
         logger.exception("The entry %s of the ledger is not understood", entry.pk)
         return [File("workspace", "", "failed", f"The entry is not understood: {error!r}")]
@@ -133,23 +166,6 @@ def _file(store: Store, path: str) -> File:
     except PathFault as fault:
         file.settle("outside", fault)
     return file
-
-
-def _check_library_copies(entries: list[Disposition], files: dict[int, list[File]]) -> None:
-    """The workspace's file of a saved asset goes only while the library's is there, and on disk."""
-    saved = [
-        entry for entry in entries if entry.action == Disposition.Action.PROMOTED and not entry.restored_at
-    ]
-    paths = LibraryAsset.objects.filter(id__in=[entry.asset_id for entry in saved])
-    path_of: dict[UUID, str] = dict(paths.values_list("id", "storage_path"))
-    for entry in saved:
-        try:
-            if entry.asset_id in path_of:  # else the library has let go of it
-                LIBRARY.settle(path_of[entry.asset_id])
-        except FileFault as fault:
-            for file in files[entry.id]:
-                if not file.state:
-                    file.settle("failed", f"It stays, since of the library's copy this is said: {fault}")
 
 
 def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> None:

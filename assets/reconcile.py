@@ -83,11 +83,18 @@ def reconcile(*, remove: bool, limit: int, progress: Progress = lambda step, don
             report.names[store.alias] = _list_names(store, names, report, progress)
         _compare(report)
         orphans = _orphans(limit) if remove else []
+    if remove and not _has_known_any_asset():
+        raise RefusedError("Nothing is removed: this database has never had an asset. Is it the right one?")
     if remove and report.looks_unmounted:
         stores = " and the ".join(report.looks_unmounted)
         raise RefusedError(f"Nothing is removed: the {stores} lists as empty though rows name files in it.")
     _remove(orphans, report, progress)
     return report
+
+
+def _has_known_any_asset() -> bool:
+    tables = (WorkspaceAsset, LibraryAsset, Disposition)
+    return any(table.objects.exists() for table in tables)
 
 
 _TABLES = """

@@ -17,7 +17,7 @@ from assets.storage import (
     WORKSPACE,
     Copied,
     FileFault,
-    MissingFile,
+    StoredFacts,
     key_of,
     sniff,
     thumbnail_beside,
@@ -42,6 +42,7 @@ class Copy:
 
     asset_id: UUID
     source: tuple[UUID, str, str | None]  # the owner and the paths that its row named
+    source_facts: StoredFacts  # of the file that was copied
     mime: str | None  # by the bytes; None where they are of no known format
     file: Copied
     thumbnail: Copied | None
@@ -134,37 +135,49 @@ def _stated_extension(asset: WorkspaceAsset) -> str:
 def _copy(target: _Target) -> Copy | FileFault:
     asset = target.asset
     try:
+        facts = WORKSPACE.facts(asset.temp_storage_path)
         file = LIBRARY.copy_from(WORKSPACE, asset.temp_storage_path, target.key)
         thumbnail = _copy_thumbnail(target)
     except Exception as error:
         return _fault_of(error)
     source = (asset.user_id, asset.temp_storage_path, asset.thumbnail_path)
-    return Copy(asset.id, source, target.mime, file, thumbnail)
+    return Copy(asset.id, source, facts, target.mime, file, thumbnail)
 
 
 def _copy_thumbnail(target: _Target) -> Copied | None:
     """The thumbnail that the row names, else the one beside the file; there need not be any."""
     beside = thumbnail_beside(key_of(target.asset.temp_storage_path, WORKSPACE.bucket))
     for path in (target.asset.thumbnail_path, beside):
-        try:
-            if path:
-                return LIBRARY.copy_from(WORKSPACE, path, target.thumbnail_key)
-        except (MissingFile, ValueError):  # a path that names no place in the store is a ValueError
-            continue
+        if path and _can_be_read(path):
+            return LIBRARY.copy_from(WORKSPACE, path, target.thumbnail_key)
     return None
 
 
-def vanished(copies: list[Copy]) -> list[UUID]:
-    """The assets whose copies are not there, or not whole; nobody removes files meanwhile."""
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
-        checked = zip(copies, pool.map(_is_there, copies), strict=True)
-        return [copy.asset_id for copy, there in checked if not there]
-
-
-def _is_there(copy: Copy) -> bool:
+def _can_be_read(path: str) -> bool:
+    """A thumbnail that is none must not keep its asset from being saved."""
     try:
-        return all(
-            LIBRARY.facts(copied.key).size == copied.size for copied in (copy.file, copy.thumbnail) if copied
-        )
+        WORKSPACE.facts(path)
     except FileFault:
         return False
+    return True
+
+
+def spoilt(copies: list[Copy]) -> dict[UUID, str]:
+    """Why some copies are not what is to be saved; nobody removes files meanwhile."""
+    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+        checked = zip(copies, pool.map(_what_spoils, copies), strict=True)
+        return {copy.asset_id: reason for copy, reason in checked if reason}
+
+
+def _what_spoils(copy: Copy) -> str:
+    try:
+        for copied in filter(None, (copy.file, copy.thumbnail)):
+            if LIBRARY.facts(copied.key).size != copied.size:
+                return "The copy was changed before the asset was saved"
+    except FileFault:
+        return "The copy was removed before the asset was saved"
+    try:
+        is_same = WORKSPACE.facts(copy.source[1]) == copy.source_facts
+    except FileFault:
+        return ""  # it has gone: what was copied is all that there is
+    return "" if is_same else "The file was changed while it was being copied"

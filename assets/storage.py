@@ -170,9 +170,10 @@ class Store:
 
     def settle(self, path: str) -> None:
         """Waits until the file would survive a power cut."""
+        root = Path(self._storage.path(""))
         place = Path(self._storage.path(self._checked_key(path)))
         try:
-            for each in (place, place.parent):
+            for each in (place, *[folder for folder in place.parents if folder.is_relative_to(root)]):
                 descriptor = os.open(each, os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
@@ -180,6 +181,14 @@ class Store:
                     os.close(descriptor)
         except OSError as error:
             raise _change_fault(error) from error
+
+    def confirm(self, copied: Copied) -> None:
+        """Reads a copy once more, from a disk that would survive a power cut; FileFault where it differs."""
+        self.settle(copied.key)
+        with self.open(copied.key) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        if digest != copied.sha256:
+            raise FileFault("The file is not what was saved")
 
     def remove(self, keys: Iterable[str]) -> dict[str, FileFault | None]:
         """What stands in the way of each key's removal: None where it is gone, MissingFile where it was."""

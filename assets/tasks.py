@@ -52,7 +52,7 @@ def _lock_of(operation_id: int) -> str:
 
 
 @app.periodic(cron="* * * * *")
-@app.task(queueing_lock="resume_operations")
+@app.task(queueing_lock="resume_operations", lock="resume_operations")
 def resume_operations(timestamp: int) -> None:
     """Takes up operations that were interrupted, or whose job was given up or lost with the queue."""
     live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
@@ -77,9 +77,11 @@ def remove_unconfirmed_operations(timestamp: int) -> None:
 
 # --- The clean-ups ---------------------------------------------------------------
 
+# One of a kind at a time, or those that wait for one another would take up all that a worker can do at once.
+
 
 @app.periodic(cron="*/5 * * * *")
-@app.task(queueing_lock="expire_assets")
+@app.task(queueing_lock="expire_assets", lock="expire_assets")
 def expire_assets(timestamp: int) -> None:
     expired = clean_up.expire()
     if any(expired):
@@ -87,7 +89,7 @@ def expire_assets(timestamp: int) -> None:
 
 
 @app.periodic(cron="* * * * *")
-@app.task(queueing_lock="purge_files")
+@app.task(queueing_lock="purge_files", lock="purge_files")
 def purge_files(timestamp: int) -> None:
     purged = clean_up.purge()
     if any(purged):

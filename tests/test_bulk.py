@@ -6,8 +6,9 @@ import os
 import tempfile
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -331,7 +332,10 @@ def check_complement(queries, assets, person):
     return wanted
 
 
-@pytest.mark.parametrize("query", FILTERS)
+# Times have no place in the names of tests: each process has its own.
+@pytest.mark.parametrize(
+    "query", FILTERS, ids=[f"{number}-{query[:8]}" for number, query in enumerate(FILTERS)]
+)
 def test_a_bulk_delete_takes_what_its_filter_means_and_no_other(query, varied_assets, person):
     wanted = check_complement([query], varied_assets, person)
     assert wanted, "a filter that selects nothing proves nothing"
@@ -912,8 +916,8 @@ def test_a_copy_that_is_not_there_when_the_row_would_move_leaves_its_asset_where
     with monkeypatch.context() as patch:
         patch.setattr(storage.Store, "copy_from", copy_from)
         operation = run(freeze(assets, "promote"))
-    reason = "The copy was removed before the asset was saved"
-    check_fault(operation, assets, bad, reason, folder)
+    happened = "removed" if cut is None else "changed"
+    check_fault(operation, assets, bad, f"The copy was {happened} before the asset was saved", folder)
     check_mended(operation, assets, folder)
 
 
@@ -1001,3 +1005,68 @@ def test_no_copy_is_made_inside_an_open_transaction(make_files, freeze, run, mon
     monkeypatch.setattr(dispositions, "copy_to_library", copy)
     assert run(freeze(make_files(2), "promote")).done == 2
     assert inside == [False]
+
+
+def test_what_is_to_be_saved_does_not_expire_meanwhile(make_files, freeze, run, monkeypatch):
+    assets = make_files(3)
+    WorkspaceAsset.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+    waiting, running = freeze(assets[:1], "promote"), freeze(assets[1:], "promote")
+    plainly = dispositions.copy_to_library
+
+    def copy_while_the_clean_up_runs(ids):
+        dispositions.expire()
+        return plainly(ids)
+
+    monkeypatch.setattr(dispositions, "copy_to_library", copy_while_the_clean_up_runs)
+    running = run(running)
+    assert (running.done, running.gone) == (2, 0)
+    waiting.refresh_from_db()
+    assert waiting.state == "ready"
+    assert not WorkspaceAsset.objects.filter(pk=assets[0].pk).exists(), "nobody had confirmed that one"
+
+
+def test_an_undo_that_comes_too_late_says_so_of_each_asset(make_files, freeze, run, person):
+    operation = run(freeze(make_files(3), "delete"))
+    bulk.undo(operation, actor=person)
+    Disposition.objects.update(
+        purge_after=timezone.now() - timedelta(seconds=1)
+    )  # before the worker came to it
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    assert (operation.state, operation.done, operation.undone) == ("undone", 3, 0)
+    reasons = set(operation.items.values_list("state", "reason"))
+    assert reasons == {("done", "Not undone: The time for bringing it back has passed")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_selection_can_be_put_away_while_it_is_prepared(person, monkeypatch):
+    make_assets(5)
+    monkeypatch.setattr(bulk, "FREEZE_AT_ONCE", 2)
+    operation = bulk.freeze_filter("", action="delete", actor=person)
+    plainly = bulk._summary
+
+    def summarize(rows):
+        at_once = ThreadPoolExecutor(1)
+        at_once.submit(cancel_elsewhere).result(timeout=20)  # not kept waiting by the one that prepares
+        return plainly(rows)
+
+    def cancel_elsewhere():
+        try:
+            bulk.cancel(Operation.objects.get(pk=operation.pk))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(bulk, "_summary", summarize)
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    assert (operation.state, operation.total, operation.items.count()) == ("cancelled", 0, 0)
+
+
+def test_an_asset_whose_id_is_all_zeros_is_as_others(freeze, run, person):
+    asset = make_asset(id=UUID(int=0))
+    operation = run(freeze([asset], "delete"))
+    assert (operation.state, operation.done) == ("finished", 1)
+    bulk.undo(operation, actor=person)
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    assert (operation.state, operation.undone) == ("undone", 1)

@@ -910,3 +910,75 @@ def test_the_workspaces_file_of_a_saved_asset_stays_while_the_librarys_is_missin
     assert purge().failed == 1
     assert (home / "workspace/user/0.png").exists()
     assert "The file is missing from the store" in entry_of(saved).last_error
+
+
+# --- What a reviewer of the product's database might have in store -----------------
+
+
+def keep_without_a_word(*pks):
+    """Has the product's database keep some rows, and say nothing."""
+    ids = ",".join(map(str, pks))
+    sql(f"""
+        CREATE FUNCTION keep_some() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF OLD.id = ANY('{{{ids}}}') THEN RETURN NULL; END IF;
+            RETURN OLD;
+        END $$;
+        CREATE TRIGGER keep_some BEFORE DELETE ON workspace_assets FOR EACH ROW EXECUTE FUNCTION keep_some()
+    """)
+
+
+def test_a_row_that_the_database_keeps_is_neither_saved_nor_said_to_be_gone(admin, with_file):
+    kept, other = with_file(), with_file()
+    keep_without_a_word(kept.pk)
+    outcomes = promote([kept.pk, other.pk], actor=admin)
+    assert outcomes[other.pk] == DONE
+    assert outcomes[kept.pk].state == "failed"
+    assert "did not let the row go" in outcomes[kept.pk].reason
+    assert list(LibraryAsset.objects.values_list("id", flat=True)) == [other.pk]
+    assert delete([kept.pk], actor=admin) == {kept.pk: failed("The database did not let the row go")}
+    assert not Disposition.objects.filter(asset_id=kept.pk).exists()
+
+
+def test_expired_rows_that_the_database_keeps_do_not_hold_up_the_others():
+    assets = make_assets(9, expires_in=-timedelta(hours=1))
+    first = sorted(asset.pk for asset in assets)[:4]
+    keep_without_a_word(*first)
+    assert expire(batch=2) == (5, 0)
+    assert set(WorkspaceAsset.objects.values_list("id", flat=True)) == set(first)
+
+
+def test_a_column_that_is_newer_than_the_departure_has_its_default(admin):
+    asset = make_asset()
+    delete([asset.pk], actor=admin)
+    sql("ALTER TABLE workspace_assets ADD COLUMN rating integer NOT NULL DEFAULT 3")
+    later = make_asset()
+    sql("UPDATE workspace_assets SET rating = 5 WHERE id = %s", later.pk)
+    delete([later.pk], actor=admin)
+    entries = list(Disposition.objects.values_list("id", flat=True))
+    assert restore(entries, actor=admin) == {asset.pk: DONE, later.pk: DONE}
+    assert dict(sql("SELECT id, rating FROM workspace_assets")) == {asset.pk: 3, later.pk: 5}
+
+
+@pytest.mark.parametrize("thumbnail", ["a-folder", "../elsewhere.webp"])
+def test_a_thumbnail_that_is_none_does_not_keep_its_asset_from_being_saved(admin, home, with_file, thumbnail):
+    (home / "workspace" / "a-folder").mkdir()
+    asset = with_file(thumbnail_path=thumbnail)
+    assert promote([asset.pk], actor=admin) == {asset.pk: DONE}
+    assert LibraryAsset.objects.get().thumbnail_path is None
+
+
+def test_a_file_that_is_written_anew_while_it_is_saved_stays(admin, put, with_file, monkeypatch):
+    asset = with_file()
+    plainly = dispositions.copy_to_library
+
+    def copy(ids):
+        copies = plainly(ids)
+        put(asset.temp_storage_path, PNG + b"new")
+        return copies
+
+    monkeypatch.setattr(dispositions, "copy_to_library", copy)
+    outcome = promote([asset.pk], actor=admin)[asset.pk]
+    assert outcome == failed("The file was changed while it was being copied")
+    monkeypatch.undo()
+    assert promote([asset.pk], actor=admin) == {asset.pk: DONE}

@@ -322,6 +322,31 @@ def test_the_original_of_a_saved_asset_goes_once_the_library_has_it(place, folde
     assert (folder / "library" / LibraryAsset.objects.get().storage_path).read_bytes() == PNG
 
 
+@pytest.mark.parametrize("spoil", [b"", PNG[:-1], PNG[:-1] + b"?"], ids=["empty", "cut short", "other bytes"])
+@pytest.mark.parametrize("which", ["file", "thumbnail"])
+def test_the_original_of_a_saved_asset_stays_while_the_library_s_copy_is_not_whole(
+    place, folder, save, spoil, which
+):
+    """As a power cut may leave it, before the disk had what the database said."""
+    asset = make_asset(temp_storage_path="user/0.png")
+    place("user/0.png")
+    place("user/0.thumb.webp")
+    save(asset)
+    entry = entry_of(asset)
+    copy = folder / "library" / entry.saved[which]["key"]
+    whole = copy.read_bytes()
+    copy.write_bytes(spoil)
+    fall_due()
+    assert purge() == (0, 1)
+    entry.refresh_from_db()
+    assert "not what was saved" in entry.last_error
+    assert (folder / "workspace/user/0.png").exists()
+    copy.write_bytes(whole)
+    fall_due()
+    assert purge() == (1, 0)
+    assert not (folder / "workspace/user/0.png").exists()
+
+
 @pytest.mark.parametrize("thumbnail", [None, "user/cover.jpg", "https://elsewhere.example/cover.jpg"])
 def test_the_original_of_a_saved_asset_stays_while_the_library_s_copy_is_missing(
     place, folder, save, leave, thumbnail

@@ -244,13 +244,13 @@ def test_the_old_copy_is_not_removed_while_the_asset_is_saved_again(home, with_f
     Disposition.objects.update(purge_after=datetime.now(UTC))  # what the library had is to go
     checked = threading.Event()
 
-    def check_and_linger(copies, vanished=dispositions.vanished):
+    def check_and_linger(copies, vanished=dispositions.spoilt):
         gone = vanished(copies)
         checked.set()
         time.sleep(0.3)  # for the purge, which must wait for the row that names the copy
         return gone
 
-    monkeypatch.setattr(dispositions, "vanished", check_and_linger)
+    monkeypatch.setattr(dispositions, "spoilt", check_and_linger)
     saved, purged = at_once(lambda: promote([asset.pk], actor=actor), lambda: checked.wait(30) and purge())
     assert (saved, purged) == ({asset.pk: DONE}, (1, 0))
     expect_saved_whole(home, asset)

@@ -51,6 +51,21 @@ def place(folder):
     return put
 
 
+@pytest.fixture(autouse=True)
+def an_asset_that_was_once_here(db):
+    """Without any, the database is taken for the wrong one."""
+    return Disposition.objects.create(asset_id=uuid4(), action="deleted", row={}, purged_at=timezone.now())
+
+
+def test_nothing_is_removed_for_a_database_that_has_never_had_an_asset(place, an_asset_that_was_once_here):
+    an_asset_that_was_once_here.delete()
+    orphan = place("user/orphan.png")
+    assert report(remove=False).orphans == 1
+    with pytest.raises(RefusedError, match="never had an asset"):
+        report(remove=True)
+    assert orphan.exists()
+
+
 @pytest.fixture
 def person(db):
     return User.objects.create_user("person")

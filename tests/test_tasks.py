@@ -355,3 +355,25 @@ def test_a_run_that_breaks_off_is_noted_as_not_finished(run_worker, monkeypatch)
     note = CleanUp.objects.get()
     assert note.finished_at < note.started_at
     assert (note.done, note.busy_done) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["purge_files", "expire_assets", "resume_operations"])
+def test_a_clean_up_that_takes_long_keeps_one_place_of_the_worker_and_no_more(run_worker, name):
+    task = getattr(tasks, name)
+    running = task.defer(timestamp=0)
+    leave_doing(running)
+    waiting = task.defer(timestamp=1)
+    run_worker()
+    assert status_of(waiting) == "todo", "it waits for the one under way"
+    other = tasks.clear_sessions.defer(timestamp=0)
+    run_worker()
+    assert status_of(other) == "succeeded"
+
+
+def leave_doing(job_id):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        worker = cursor.fetchone()[0]
+        cursor.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s WHERE id = %s", [worker, job_id]
+        )

@@ -399,6 +399,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="operationitem",
             index=models.Index(
+                condition=models.Q(("state", "pending"), ("verb__in", ["promote", "extend"])),
+                fields=["asset_id"],
+                name="items_spoken_for",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="operationitem",
+            index=models.Index(
                 condition=models.Q(("state", "gone"), models.Q(("reason", ""), _negated=True), _connector="OR"),
                 fields=["operation", "asset_id"],
                 name="items_troubled",

@@ -103,6 +103,12 @@ class OperationItem(models.Model):
                 name="items_pending",
                 condition=models.Q(state="pending"),
             ),
+            # Whether an expired asset is about to be saved or extended.
+            models.Index(
+                fields=["asset_id"],
+                name="items_spoken_for",
+                condition=models.Q(state="pending", verb__in=["promote", "extend"]),
+            ),
             # What did not go as it was meant to.
             models.Index(fields=["operation", "asset_id"], name="items_troubled", condition=IS_TROUBLED),
         ]
