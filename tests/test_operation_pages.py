@@ -814,6 +814,34 @@ def test_the_list_has_pages_both_ways(fetch, staff):
     assert fetch(f"/operations/{second.link('prev')}").link("prev") is None
 
 
+def test_the_list_of_those_with_failures_has_pages_of_its_own(fetch, staff):
+    made = [
+        Operation.objects.create(action="delete", state="finished", actor=staff, failed=number % 2)
+        for number in range(120)
+    ]
+    expected = [f"#{operation.pk}" for operation in reversed(made) if operation.failed]
+    first = fetch("/operations/?state=failed")
+    second = fetch(f"/operations/{first.link('next').replace('&amp;', '&')}")
+    assert second.link("next") is None
+    seen = [word for shown in (first, second) for word in shown.text.split() if word.startswith("#")]
+    assert seen == expected
+    back = fetch(f"/operations/{second.link('prev').replace('&amp;', '&')}")
+    assert [word for word in back.text.split() if word.startswith("#")] == expected[:50]
+
+
+@pytest.mark.parametrize("state", ["finished", "nonsense", "failed "])
+def test_a_state_that_the_list_does_not_know_selects_nothing_and_says_so(fetch, staff, state):
+    operation = Operation.objects.create(action="delete", state="finished", actor=staff, failed=1)
+    shown = fetch(f"/operations/?state={state}")
+    assert "state is not understood" in shown.text
+    assert f'href="/operations/{operation.pk}/"' not in shown.html
+
+
+def test_no_operation_with_failures_says_so(fetch, staff):
+    Operation.objects.create(action="delete", state="finished", actor=staff)
+    assert "No operation has failures." in fetch("/operations/?state=failed").text
+
+
 def test_a_page_link_of_the_list_that_makes_no_sense_says_so(fetch):
     shown = fetch("/operations/?after=nonsense")
     assert shown.status == 200

@@ -100,6 +100,28 @@ def test_a_purge_alone_that_is_late_is_trouble():
     assert troubles() == ["The last removal of files was 2 h ago: is the worker running?"]
 
 
+@pytest.mark.parametrize("minutes", [14, 40, 59])
+def test_a_long_removal_of_files_is_under_way_and_not_late(minutes):
+    ran("expire", ago=timedelta(minutes=1))
+    ran("purge", ago=timedelta(minutes=minutes + 2), began=timedelta(minutes=minutes, seconds=1))
+    assert troubles() == []
+    assert f"files are being removed since {minutes} min" in notes()
+
+
+@pytest.mark.parametrize("kind", ["expire", "purge"])
+def test_a_run_that_takes_for_ever_is_trouble(kind):
+    ran("expire", ago=timedelta(minutes=1)) if kind == "purge" else None
+    ran(kind, ago=timedelta(minutes=62), began=timedelta(minutes=61))
+    [text] = troubles()
+    assert text.endswith("was 1 h ago: is the worker running?")
+
+
+def test_a_long_clean_up_is_under_way_and_not_late():
+    ran("expire", ago=timedelta(minutes=25), began=timedelta(minutes=20))
+    assert notes() == ["A clean-up is under way"]
+    assert troubles() == []
+
+
 def test_expired_assets_that_would_not_leave_are_trouble():
     ran("expire", ago=timedelta(minutes=1), done=7, failed=1_200)
     assert notes()[0] == "Clean-up 1 min ago: 7 expired"
@@ -142,6 +164,22 @@ def test_operations_under_way_are_told(fetch, admin, state):
     assert ("1 operation under way" in shown.text) == is_under_way
     Operation.objects.create(action="extend", state=state, actor=admin)
     assert ("2 operations under way" in notes()) == is_under_way
+
+
+def test_operations_with_failures_are_trouble_for_a_week_and_lead_to_them(fetch, admin):
+    now = timezone.now()
+    for state in Operation.State.values:
+        for ago, failed in [(timedelta(days=6), 2), (timedelta(days=8), 2), (timedelta(days=1), 0)]:
+            Operation.objects.create(
+                action="delete", state=state, actor=admin, failed=failed, finished_at=now - ago
+            )
+    shown = fetch("/assets/")
+    link = '<span class="trouble"><a href="/operations/?state=failed">2 operations with failures</a></span>'
+    assert link in shown.html
+    Operation.objects.filter(state="cancelled").update(failed=0)
+    assert troubles() == ["1 operation with failures"]
+    Operation.objects.update(failed=0)
+    assert troubles() == []
 
 
 def test_the_line_is_not_looked_up_for_every_page(fetch, django_assert_num_queries):

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.messages import ERROR
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -49,21 +50,31 @@ def operations(request: HttpRequest) -> HttpResponse:
 @only_with(VIEW_OPERATIONS)
 def list_operations(request: HttpRequest) -> HttpResponse:
     page, error = Page([], "", ""), ""
+    state = request.GET.get("state", "")
     try:
         after, before = request.GET.get("after", ""), request.GET.get("before", "")
         confirmed = Operation.objects.select_related("actor").exclude(state=Operation.State.READY)
         mine = Operation.objects.select_related("actor").filter(actor=request.user)
-        page = keyset_page(confirmed | mine, NEWEST, after=after, before=before, size=PAGE_SIZE)
-    except CursorError as fault:
+        rows = _in_state(confirmed | mine, state)
+        page = keyset_page(rows, NEWEST, after=after, before=before, size=PAGE_SIZE)
+    except (CursorError, Refused) as fault:
         error = str(fault)
     now = timezone.now()
+    filtered = f"&state={state}" if state else ""
     context = {
         "rows": [(operation, since_text(operation.created_at, now)) for operation in page.rows],
-        "next_url": f"?after={page.after}" if page.after else "",
-        "previous_url": f"?before={page.before}" if page.before else "",
+        "is_filtered": bool(state),
+        "next_url": f"?after={page.after}{filtered}" if page.after else "",
+        "previous_url": f"?before={page.before}{filtered}" if page.before else "",
         "errors": [error] if error else [],
     }
     return render(request, "assets/operations.html", context)
+
+
+def _in_state(found: QuerySet[Operation], state: str) -> QuerySet[Operation]:
+    if state not in ("", "failed"):
+        raise Refused("state is not understood: it takes failed, for operations with failures.")
+    return found.filter(failed__gt=0) if state else found
 
 
 @require_POST

@@ -4,16 +4,19 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from assets.humanize import since_text
+from assets.humanize import since_text, span_text
 from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
 from assets.pagination import Capped, Count, capped_counts
 
 MAX_AGE = 20  # seconds
 CAP = 10_000
 LATE = timedelta(minutes=15)  # three times as long as between two clean-ups
+LONG = timedelta(hours=1)  # a removal of many files may take that long
+RECENT = timedelta(days=7)
 
 
 class Note(NamedTuple):
@@ -38,6 +41,7 @@ def _look() -> Status:
             "expiring": Capped(WorkspaceAsset.objects.expiring(now, timedelta(hours=24)), CAP),
             "under way": Capped(Operation.objects.filter(state__in=["preparing", "running", "undoing"]), CAP),
             "failing": Capped(Disposition.objects.failing(), CAP),
+            "failed": Capped(_with_failures(now), CAP),
         }
     )
     runs = {run.kind: run for run in CleanUp.objects.all()}
@@ -49,7 +53,17 @@ def _look() -> Status:
         plural = "" if failing.number == 1 else "s"
         text = f"The files of {failing} removed asset{plural} could not be removed"
         notes.append(Note(text, f"{reverse('removed')}?state=failing", is_trouble=True))
+    if (failed := counts["failed"][""]).number:
+        plural = "" if failed.number == 1 else "s"
+        text = f"{failed} operation{plural} with failures"
+        notes.append(Note(text, f"{reverse('operations')}?state=failed", is_trouble=True))
     return Status(counts["expiring"][""], notes)
+
+
+def _with_failures(now: datetime) -> QuerySet[Operation]:
+    """Those of late; whoever has seen to older ones need not be told for ever."""
+    ended = Operation.objects.filter(state__in=["finished", "cancelled"], finished_at__gte=now - RECENT)
+    return ended.filter(failed__gt=0)
 
 
 def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
@@ -67,6 +81,8 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
     notes = [Note(f"Clean-up {when}: {expired.done:,} expired" if is_over else "A clean-up is under way")]
     if expired.failed:
         notes.append(Note(f"{expired.failed:,} expired assets could not be removed", is_trouble=True))
+    if purged and _is_long(purged, now):
+        notes.append(Note(f"files are being removed since {span_text(now - purged.started_at)}"))
     if purged and purged.busy_at:
         when = since_text(purged.busy_at, now)
         notes.append(Note(f"files of {purged.busy_done:,} assets removed {when}", reverse("removed")))
@@ -76,8 +92,15 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
 def _late(what: str, run: CleanUp, now: datetime) -> Note | None:
     """Trouble, where none has come to its end for long."""
     last = run.finished_at or run.started_at
-    if last >= now - LATE:
+    if last >= now - LATE or _is_long(run, now):
         return None
     when = since_text(last, now)
     happened = f"was {when}" if run.finished_at else f"began {when} and has not ended"
     return Note(f"{what} {happened}: is the worker running?", is_trouble=True)
+
+
+def _is_long(run: CleanUp, now: datetime) -> bool:
+    """Whether it is still at work, having begun in time; one that breaks off and begins anew has not."""
+    if run.finished_at is None or run.finished_at >= now - LATE:
+        return False
+    return run.finished_at < run.started_at < run.finished_at + LATE and run.started_at > now - LONG
