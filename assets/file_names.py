@@ -15,6 +15,7 @@ _COLUMNS = {
     "workspace": (WorkspaceAsset, ("temp_storage_path", "thumbnail_path")),
     "library": (LibraryAsset, ("storage_path", "thumbnail_path")),
 }
+ROWS_AT_ONCE = 2_000
 
 
 def named_keys(store: Store, keys: Collection[str], *, besides: Collection[int] = ()) -> set[str]:
@@ -30,8 +31,15 @@ def named_keys(store: Store, keys: Collection[str], *, besides: Collection[int] 
     if store is not LIBRARY:
         held = Disposition.objects.held().exclude(id__in=besides)
         queries += [_naming(held, RowText(column), store, keys) for column in columns]
-    found = queries[0].union(*queries[1:], all=True)
-    return {key for path in found if (key := _key(path, store)) in keys}
+    rows = queries[0].union(*queries[1:], all=True)
+    found: set[str] = set()
+    # Of addresses that only Python can read there is no end: a few at a time, and no more than it takes.
+    for path in rows.iterator(chunk_size=ROWS_AT_ONCE):
+        if (key := _key(path, store)) in keys:
+            found.add(key)
+            if len(found) == len(set(keys)):
+                break
+    return found
 
 
 def _naming(rows: QuerySet, path: F | RowText, store: Store, keys: Collection[str]) -> QuerySet:

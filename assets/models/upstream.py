@@ -27,17 +27,26 @@ PROMPT_WORDS = SearchVector("original_prompt", config="simple")
 class StoreKey(models.Func):
     """Where a path says its file is, as an index stores it, for finding the rows that name a key.
 
-    What `storage.key_of` makes of a path that is a key, with or without the bucket, or a plain address.
-    An address that is written in code is "//", which is no key: key_of must judge it.
+    What `storage.key_of` makes of a path that is a key, with or without the bucket, or an address. An
+    address that SQL cannot read as Python does is "//", which is no key: key_of must judge it. It must
+    never raise an error, which would stop the product from writing its rows.
     """
 
     output_field = models.TextField()
     JUDGED_BY_PYTHON = "//"
+    # Of an address, all from the first slash after the host on: a host may be named like the bucket.
+    _PLACE = (
+        "regexp_replace(split_part(split_part(%(expressions)s, '?', 1), '#', 1),"
+        " '^[A-Za-z][A-Za-z0-9+.-]*://[^/]*', '')"
+    )
+    # JSON reads ASCII written as %XX, in a text without what is special to JSON and without tabs and line
+    # ends, which Python leaves out. A null stays one.
     template = (
         "(CASE WHEN %(expressions)s !~ '^[A-Za-z][A-Za-z0-9+.-]*://'"
         " THEN regexp_replace(%(expressions)s, '^%(bucket)s/', '')"
-        r" WHEN split_part(split_part(%(expressions)s, '?', 1), '#', 1) ~ '[\x25\x09\x0a\x0d]' THEN '//'"
-        " ELSE substring(%(expressions)s from '/%(bucket)s/([^?#]*)') END)"
+        rf" WHEN {_PLACE} !~ '^([^\x25\x22\\\x01-\x1f]|\x25(0[1-9A-Fa-f]|[1-7][0-9A-Fa-f]))*$' THEN '//'"
+        rf" ELSE substring(((chr(34) || replace({_PLACE}, chr(37), '\u00') || chr(34))::jsonb #>> '{{}}')"
+        " from '/%(bucket)s/(.*)') END)"
     )
 
     def __init__(self, path: str | models.expressions.Combinable, *, bucket: str) -> None:
