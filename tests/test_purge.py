@@ -718,6 +718,18 @@ def test_the_command_only_says_what_it_would_do(place, leave, person):
     assert not file.exists()
 
 
+def test_the_command_counts_departures_by_others_and_writes_nothing():
+    for ago in (timedelta(hours=30), timedelta(hours=25), timedelta(hours=23)):
+        asset = make_asset()
+        WorkspaceAsset.objects.filter(pk=asset.pk).delete()
+        left_at = timezone.now() - ago
+        Disposition.objects.filter(asset_id=asset.pk).update(disposed_at=left_at)
+    before = list(Disposition.objects.order_by("id").values())
+    assert run_command() == (0, {"due": 2, "waiting": 1})
+    assert list(Disposition.objects.order_by("id").values()) == before
+    assert {entry["purge_after"] for entry in before} == {None}
+
+
 def test_the_command_ends_with_an_error_when_a_file_could_not_be_removed(place, leave, monkeypatch):
     asset = make_asset(temp_storage_path="user/bad.png")
     place("user/bad.png")

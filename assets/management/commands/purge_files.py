@@ -1,12 +1,16 @@
 import json
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from assets import clean_up
 from assets.management.progress import Bar
 from assets.models import Disposition
-from assets.purge import schedule_departures_by_others
+from assets.models.ledger import NEXT_TRY
 
 
 class Command(BaseCommand):
@@ -17,8 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        schedule_departures_by_others()
-        due = Disposition.objects.due().count()
+        due = Disposition.objects.due().count() + _departures_by_others().count()
         if not options["yes"]:
             waiting = Disposition.objects.pending().count() - due
             text = f"The files of {due:,} assets are due, of {waiting:,} later; --yes removes those due."
@@ -36,3 +39,10 @@ class Command(BaseCommand):
 
     def _answer(self, options: dict[str, Any], text: str, **numbers: int) -> None:
         self.stdout.write(json.dumps(numbers) if options["json"] else text)
+
+
+def _departures_by_others() -> QuerySet[Disposition]:
+    """Those that are due, too: their time is set by the purge, and only saying so must not write."""
+    grace = timedelta(hours=settings.PURGE_GRACE_HOURS)
+    without_time = Disposition.objects.pending().annotate(next_try=NEXT_TRY).filter(next_try=None)
+    return without_time.filter(disposed_at__lte=Now() - grace)
