@@ -180,6 +180,39 @@ def test_who_may_not_bring_back_is_offered_no_undo(client):
     assert "Undo" not in text
 
 
+def test_the_undo_of_a_departure_is_of_ones_own(act, staff, monkeypatch):
+    asset = make_asset()
+    plainly = dispositions.delete
+
+    def delete_and_be_followed(asset_ids, *, actor):
+        outcomes = plainly(asset_ids, actor=actor)
+        dispositions.restore([entry_of(asset).pk], actor=staff)
+        plainly(asset_ids, actor=staff)
+        return outcomes
+
+    monkeypatch.setattr(dispositions, "delete", delete_and_be_followed)
+    [message] = told(act("delete", asset.pk))
+    assert "Deleted" in message
+    assert "/restore" not in message
+    assert entry_of(asset).actor == staff
+
+
+def test_the_undo_of_an_extension_is_of_ones_own(act, admin, staff, monkeypatch):
+    asset = make_asset(expires_in=timedelta(hours=3))
+    plainly = dispositions.extend
+
+    def extend_and_be_followed(asset_ids, *, actor):
+        outcomes = plainly(asset_ids, actor=actor)
+        times = {"expired_at": asset.expires_at, "expires_at": asset.expires_at + timedelta(days=7)}
+        Extension.objects.create(asset_id=asset.pk, actor=staff, **times)
+        return outcomes
+
+    monkeypatch.setattr(dispositions, "extend", extend_and_be_followed)
+    [message] = told(act("extend", asset.pk))
+    own = Extension.objects.get(actor=admin)
+    assert f'formaction="{reverse("undo_extension", args=[own.pk])}"' in message
+
+
 def test_without_any_grace_no_undo_is_offered(act, settings):
     settings.PURGE_GRACE_HOURS = 0
     [text] = told(act("delete", make_asset().pk))

@@ -48,7 +48,8 @@ def extend(request: HttpRequest, asset_id: UUID) -> HttpResponse:
     if outcome.reason:
         toast(request, f"{outcome.reason}: nothing was changed.", level=INFO)
         return answer(request, otherwise=page)
-    extension = Extension.objects.filter(asset_id=asset_id).latest("id")
+    # One's own: the undo must not take back what somebody else did a moment later.
+    extension = Extension.objects.filter(asset_id=asset_id, actor=request.user).latest("id")
     toast(request, "Extended by 7 days", undo=reverse("undo_extension", args=[extension.pk]))
     return answer(request, otherwise=page, extended=_expiry_of(extension.asset_id, extension.expires_at))
 
@@ -92,8 +93,9 @@ def _tell_departure(
 ) -> HttpResponse:
     if outcome.state != State.DONE:
         return _tell_trouble(request, asset_id, outcome, failure, stays=True)
-    entry = Disposition.objects.of_assets([asset_id]).latest("id")
-    can_undo = settings.PURGE_GRACE_HOURS and request.user.has_perm(RESTORE)
+    # One's own: somebody may have brought it back already, and it may have left again.
+    entry = Disposition.objects.of_assets([asset_id]).filter(actor=request.user).latest("id")
+    can_undo = settings.PURGE_GRACE_HOURS and not entry.restored_at and request.user.has_perm(RESTORE)
     undo = reverse("restore", args=[entry.pk]) if can_undo else ""
     toast(request, success, undo=undo)
     left = {"id": str(asset_id), "how": entry.get_action_display()}
