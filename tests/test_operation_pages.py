@@ -154,6 +154,13 @@ def test_an_empty_filter_that_is_given_means_every_asset(make, look):
     assert "every asset" in look(operation).text
 
 
+def test_no_browser_ticks_all_that_match_by_itself(client, admin):
+    make_asset()
+    client.force_login(admin)
+    box = '<input type="checkbox" name="select" value="all" autocomplete="off">'
+    assert box in client.get("/assets/").content.decode()
+
+
 def test_all_that_match_are_more_than_the_page_and_the_ticks(make):
     assets = make_assets(70)
     assert make("delete", assets[:2], select="all", filter="").total == 70
