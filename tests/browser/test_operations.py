@@ -104,10 +104,12 @@ def test_all_that_match_are_deleted_stopped_half_way_resumed_and_undone(
     # What is left when it is stopped, stays. A chunk that has begun comes to its end.
     page.get_by_role("button", name="Cancel").click()
     expect_state(page, "cancelled")
+    expect(page.locator("#operation")).to_contain_text("Stopping: what is under way is being finished.")
+    expect(page.get_by_role("button", name="Go on")).to_have_count(0)
     worker.let(1)
     worker.end()
-    page.reload()
     expect_settled(page, 800)
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
     assert WorkspaceAsset.objects.filter(model_used="flux").count() == 400
     page.get_by_role("link", name="To the gallery").click()
     expect_total(page, 405)
@@ -124,7 +126,7 @@ def test_all_that_match_are_deleted_stopped_half_way_resumed_and_undone(
     expect_state(page, "undoing")
     worker.run()
     expect_state(page, "undone")
-    expect(page.locator("#operation")).to_contain_text("What it did is undone by admins.")
+    expect(page.locator("#operation")).to_contain_text("1,200 of 1,200 brought back by admins.")
     expect(page.get_by_role("button", name=re.compile("^Undo"))).to_have_count(0)
     page.goto("/assets/?model=flux")
     expect_total(page, 1_200)
