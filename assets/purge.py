@@ -23,7 +23,9 @@ from assets.models import Disposition, LibraryAsset
 from assets.models.ledger import NEXT_TRY, remove_files_alone
 from assets.previews import drop_preview, preview_name
 from assets.storage import (
+    FORMATS,
     LIBRARY,
+    THUMBNAIL_SUFFIX,
     WORKSPACE,
     Copied,
     MissingFile,
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 200  # entries whose files go in one transaction
 LONGEST_WAIT = timedelta(hours=6)  # between two tries
+
+EXTENSIONS = {known.extension for known in FORMATS} | {"jpeg"}
 
 STORES = {store.alias: store for store in (WORKSPACE, LIBRARY)}
 
@@ -172,7 +176,8 @@ def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> Non
     open_files = [file for file in todo if not file.state]
     # One that has to stay for its own entry has to stay for the others.
     named = {file.key for file in todo if file.state == "failed" and file.path}
-    named |= named_keys(store, {file.key for file in open_files}, besides=list(files))
+    keys = {file.key for file in open_files}
+    named |= named_keys(store, keys | _siblings(keys), besides=list(files))
     # The thumbnail beside a file that stays is its other asset's too, whose row need not name it.
     named |= {thumbnail_beside(key) for key in named}
     results = store.remove({file.key for file in open_files} - named)
@@ -187,6 +192,12 @@ def _remove(todo: list[File], store: Store, files: dict[int, list[File]]) -> Non
             file.settle("missing", fault)
         else:
             file.settle("outside" if isinstance(fault, PathFault) else "failed", fault)
+
+
+def _siblings(keys: set[str]) -> set[str]:
+    """The files that a thumbnail may lie beside: a/0.thumb.webp is that of a/0.png, and of a/0.mp4."""
+    stems = {key.removesuffix(THUMBNAIL_SUFFIX) for key in keys if key.endswith(THUMBNAIL_SUFFIX)}
+    return {f"{stem}.{extension}" for stem in stems for extension in EXTENSIONS}
 
 
 def _note(entry: Disposition, files: list[File]) -> None:

@@ -93,11 +93,14 @@ def _check_key(key: str) -> None:
         raise PathFault("The path is too long")
 
 
+THUMBNAIL_SUFFIX = ".thumb.webp"
+
+
 def thumbnail_beside(key: str) -> str:
     """Where writers put the thumbnail of a file: a/0.png has a/0.thumb.webp."""
     folder, slash, name = key.rpartition("/")
     stem, dot, _ = name.rpartition(".")
-    return f"{folder}{slash}{stem if dot and stem else name}.thumb.webp"
+    return f"{folder}{slash}{stem if dot and stem else name}{THUMBNAIL_SUFFIX}"
 
 
 # --- Stores ------------------------------------------------------------------

@@ -983,3 +983,17 @@ def test_a_file_that_is_written_anew_while_it_is_saved_stays(admin, put, with_fi
     assert outcome == failed("The file was changed while it was being copied")
     monkeypatch.undo()
     assert promote([asset.pk], actor=admin) == {asset.pk: DONE}
+
+
+def test_a_thumbnail_beside_two_files_stays_with_the_one_that_stays(admin, home, put, with_file):
+    picture, film = with_file(key="user/0.png"), with_file(key="user/0.mp4")
+    thumbnail = put("user/0.thumb.webp")
+    delete([picture.pk], actor=admin)
+    let_grace_run_out()
+    assert purge() == (1, 0)
+    assert not (home / "workspace/user/0.png").exists()
+    assert thumbnail.exists()
+    delete([film.pk], actor=admin)
+    let_grace_run_out()
+    assert purge() == (1, 0)
+    assert not thumbnail.exists()

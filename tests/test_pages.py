@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -392,19 +392,31 @@ def test_a_query_that_takes_too_long_is_advice_not_an_error(client, staff, monke
 
     client.force_login(staff)
     monkeypatch.setattr("assets.views.gallery.count_facets", slow)
-    with pytest.raises(OperationalError) as error:
-        from django.db import transaction
-
-        with transaction.atomic():
-            slow()
+    with pytest.raises(OperationalError) as error, transaction.atomic():
+        slow()
     assert isinstance(error.value.__cause__, QueryCanceled)
-    from django.db import transaction
-
     sid = transaction.savepoint()
     response = client.get("/assets/")
     transaction.savepoint_rollback(sid)
     assert response.status_code == 503
     assert b"add a user, a type, a model or a date" in response.content
+
+
+def test_a_change_that_the_database_gave_up_on_says_that_nothing_was_done(client, admin, monkeypatch):
+    asset = make_asset()
+
+    def slow(*args, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '10ms'")
+            cursor.execute("SELECT pg_sleep(2)")
+
+    client.force_login(admin)
+    monkeypatch.setattr("assets.dispositions.delete", slow)
+    sid = transaction.savepoint()
+    response = client.post(f"/assets/{asset.id}/delete")
+    transaction.savepoint_rollback(sid)
+    assert response.status_code == 503
+    assert b"nothing has been done here" in response.content
 
 
 def test_a_time_of_day_in_the_url_is_not_lost_by_a_date_picker(fetch):

@@ -19,5 +19,6 @@ class StatementTimeoutMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError) and isinstance(exception.__cause__, QueryCanceled):
-            return render(request, "too_broad.html", status=503)
+            is_read = request.method in ("GET", "HEAD")
+            return render(request, "too_broad.html" if is_read else "busy.html", status=503)
         return None
