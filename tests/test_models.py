@@ -7,12 +7,14 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from assets.filters import SORTS
-from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+from assets.filters import LIBRARY_SORTS, REMOVED_SORTS, SORTS, LibraryFilterSet, RemovedFilterSet
+from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import keyset_page
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user
@@ -323,7 +325,7 @@ def test_the_loose_scan_of_an_empty_table_finds_nothing():
 # --- Indexes -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [Profile, Job, WorkspaceAsset, LibraryAsset])
+@pytest.mark.parametrize("model", [Profile, Job, WorkspaceAsset, LibraryAsset, Disposition])
 def test_the_database_has_each_index_that_the_model_names(model):
     found = {
         name
@@ -364,11 +366,15 @@ def many():
             created_at=now - timedelta(minutes=number),
             expires_at=now + timedelta(hours=number * 3),
         )
-    query("ANALYZE workspace_assets")
-    # So few rows could as well be sorted: what is asked is which index spares that.
+    walk_indexes("workspace_assets")
+    return user
+
+
+def walk_indexes(table):
+    """So few rows could as well be sorted: what is asked is which index spares that."""
+    query(f"ANALYZE {table}")
     for other in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
         query(f"SET LOCAL enable_{other} = off")
-    return user
 
 
 def plan_of(run):
@@ -382,7 +388,9 @@ def plan_of(run):
 def assert_walks(index, queryset, sort):
     """The page's rows come from that index in their order: nothing is sorted but ties."""
     plan = plan_of(lambda: keyset_page(queryset, sort, size=60))
-    assert re.search(rf"Index (Only )?Scan( Backward)? using {index} on workspace_assets", plan), plan
+    assert re.search(
+        rf"Index (Only )?Scan( Backward)? using {index} on {queryset.model._meta.db_table}", plan
+    ), plan
     assert not re.search(r"^ *(->)? *Sort ", plan, re.MULTILINE), plan
 
 
@@ -423,3 +431,87 @@ def test_a_jobs_assets_are_found_by_its_index(many):
 def test_a_users_totals_come_from_the_index_alone(many):
     plan = plan_of(lambda: list(ASSETS.for_user(many.id).totals_by_type()))
     assert "Index Only Scan using assets_user_type_model_newest" in plan
+
+
+@pytest.fixture
+def saved():
+    """A library with a rare model, a rare type and a rare tag."""
+    user, now = make_user(), timezone.now()
+    LibraryAsset.objects.bulk_create(
+        LibraryAsset(
+            user=user,
+            asset_type="image" if number % 20 else "video",
+            model_used=f"model {number % 25}",
+            tags=["fox"] if number % 50 == 0 else ["common", f"tag {number}"],
+            file_size_bytes=number,
+            created_at=now - timedelta(minutes=number),
+            storage_path=f"{number}.png",
+            mime_type="image/png",
+            original_prompt="",
+        )
+        for number in range(1_000)
+    )
+    walk_indexes("user_library")
+
+
+@pytest.mark.parametrize("sort", ["-created_at", "created_at"])
+@pytest.mark.parametrize(
+    ("filters", "index"), [("type=video", "library_type_newest"), ("model=model 7", "library_model_newest")]
+)
+def test_the_librarys_filters_walk_their_index(saved, filters, index, sort):
+    filterset = LibraryFilterSet(QueryDict(filters))
+    assert_walks(index, filterset.qs, LIBRARY_SORTS[sort][1])
+
+
+def test_the_librarys_tags_are_found_by_their_index(saved):
+    query("SET LOCAL enable_bitmapscan = on")
+    query("SET LOCAL enable_indexscan = off")
+    plan = plan_of(lambda: list(LibraryFilterSet(QueryDict("tag=fox")).qs))
+    assert "library_tags" in plan
+
+
+@pytest.fixture
+def left():
+    """A ledger of every state, and an operation that still holds some of it."""
+    actor = User.objects.create(username="actor")
+    first, last = (Operation.objects.create(action="delete", actor=actor) for _ in range(2))
+    now = timezone.now()
+    states = [
+        {"purge_after": now + timedelta(hours=1)},
+        {"purge_after": now, "restored_at": now},
+        {"purge_after": now, "purged_at": now},
+    ]
+    Disposition.objects.bulk_create(
+        Disposition(
+            asset_id=GONE,
+            action="deleted",
+            row={},
+            operation=last if number % 10 == 0 else first,
+            disposed_at=now - timedelta(minutes=number),
+            **states[number % 3],
+        )
+        for number in range(1_200)
+    )
+    walk_indexes("assets_disposition")
+    return last
+
+
+@pytest.mark.parametrize("sort", REMOVED_SORTS)
+@pytest.mark.parametrize(
+    ("state", "index"),
+    [
+        ("restorable", "ledger_held_newest"),
+        ("restored", "ledger_restored_newest"),
+        ("purged", "ledger_purged_newest"),
+    ],
+)
+def test_what_left_walks_the_index_of_its_state(left, state, index, sort):
+    filterset = RemovedFilterSet(QueryDict(f"state={state}"))
+    assert_walks(index, filterset.qs, REMOVED_SORTS[sort][1])
+
+
+def test_until_when_an_operation_can_be_undone_comes_from_its_index(left):
+    held = Disposition.objects.restorable().filter(operation=left).order_by("purge_after")
+    plan = plan_of(lambda: held.values_list("purge_after", flat=True).first())
+    assert "ledger_operation_held" in plan
+    assert "Sort" not in plan

@@ -185,6 +185,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="libraryasset",
+            index=models.Index(fields=["asset_type", "-created_at", "-id"], name="library_type_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="libraryasset",
+            index=models.Index(fields=["model_used", "-created_at", "-id"], name="library_model_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="libraryasset",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["tags"], name="library_tags"),
+        ),
+        migrations.AddIndex(
+            model_name="libraryasset",
             index=models.Index(fields=["-file_size_bytes", "-id"], name="library_largest"),
         ),
         migrations.AddIndex(
@@ -347,6 +359,38 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="disposition",
             index=models.Index(
+                condition=models.Q(("purged_at", None), ("restored_at", None), ("operation__isnull", False)),
+                fields=["operation", "purge_after"],
+                name="ledger_operation_held",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="disposition",
+            index=models.Index(
+                condition=models.Q(("purged_at", None), ("restored_at", None)),
+                fields=["-disposed_at", "-id"],
+                name="ledger_held_newest",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="disposition",
+            index=models.Index(
+                condition=models.Q(("restored_at__isnull", False)),
+                fields=["-disposed_at", "-id"],
+                name="ledger_restored_newest",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="disposition",
+            index=models.Index(
+                condition=models.Q(("purged_at__isnull", False), ("restored_at", None)),
+                fields=["-disposed_at", "-id"],
+                name="ledger_purged_newest",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="disposition",
+            index=models.Index(
                 django.db.models.functions.comparison.Coalesce("retry_at", "purge_after"),
                 models.F("id"),
                 condition=models.Q(
@@ -407,7 +451,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="operationitem",
             index=models.Index(
-                condition=models.Q(("state", "gone"), models.Q(("reason", ""), _negated=True), _connector="OR"),
+                condition=models.Q(
+                    ("state", "gone"), models.Q(("reason", ""), _negated=True), _connector="OR"
+                ),
                 fields=["operation", "asset_id"],
                 name="items_troubled",
             ),

@@ -117,6 +117,24 @@ class Disposition(models.Model):
                 name="ledger_operation",
                 condition=models.Q(operation__isnull=False),
             ),
+            # Until when an operation can be undone.
+            models.Index(
+                fields=["operation", "purge_after"],
+                name="ledger_operation_held",
+                condition=IS_HELD & models.Q(operation__isnull=False),
+            ),
+            # What can come back, what has come back and what is gone for good, newest first.
+            models.Index(fields=["-disposed_at", "-id"], name="ledger_held_newest", condition=IS_HELD),
+            models.Index(
+                fields=["-disposed_at", "-id"],
+                name="ledger_restored_newest",
+                condition=models.Q(restored_at__isnull=False),
+            ),
+            models.Index(
+                fields=["-disposed_at", "-id"],
+                name="ledger_purged_newest",
+                condition=models.Q(purged_at__isnull=False, restored_at=None),
+            ),
             # What is to be purged next.
             models.Index(NEXT_TRY, "id", name="ledger_due", condition=IS_PENDING),
             # What could not be removed.

@@ -288,6 +288,11 @@ class LibraryAsset(models.Model):
             models.Index(fields=["-created_at", "-id"], name="library_newest"),
             # What a user has saved, newest first.
             models.Index(fields=["user", "-created_at", "-id"], name="library_user_newest"),
+            # What was saved of one type, or made by one model, newest first.
+            models.Index(fields=["asset_type", "-created_at", "-id"], name="library_type_newest"),
+            models.Index(fields=["model_used", "-created_at", "-id"], name="library_model_newest"),
+            # What was saved with a tag.
+            GinIndex(fields=["tags"], name="library_tags"),
             # The largest of what was saved.
             models.Index(fields=["-file_size_bytes", "-id"], name="library_largest"),
             # Words in the prompt.
