@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Left
@@ -220,16 +220,16 @@ class WorkspaceAssetAdmin(FileAdmin):
     search_help_text = "Words of the prompt, or the UUID of an asset, a job or a user"
 
     @admin.action(description="Save to the library …", permissions=["promote"])
-    def save_to_library(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return _operate(request, queryset, Operation.Action.PROMOTE)
+    def save_to_library(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return _operate(self, request, queryset, Operation.Action.PROMOTE)
 
     @admin.action(description="Delete …", permissions=["dispose"])
-    def delete_assets(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return _operate(request, queryset, Operation.Action.DELETE)
+    def delete_assets(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return _operate(self, request, queryset, Operation.Action.DELETE)
 
     @admin.action(description="Extend by 7 days …", permissions=["extend"])
-    def extend_expiry(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return _operate(request, queryset, Operation.Action.EXTEND)
+    def extend_expiry(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return _operate(self, request, queryset, Operation.Action.EXTEND)
 
     def has_promote_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(VERBS[Verb.PROMOTE])
@@ -280,8 +280,18 @@ class LibraryAssetAdmin(FileAdmin):
         return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
 
 
-def _operate(request: HttpRequest, queryset: QuerySet, action: Operation.Action) -> HttpResponse:
+def _operate(
+    model_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet, action: Operation.Action
+) -> HttpResponse | None:
     """As the gallery does it: what is chosen is frozen, and confirmed on the operation's page."""
+    if capped_counts({"": Capped(queryset, bulk.FREEZE_AT_ONCE)})[""][""].capped:
+        # Only a filter of the gallery's can be frozen in the background, and a request has not the time.
+        message = (
+            f"These are more than {bulk.FREEZE_AT_ONCE:,} assets, which is too many to choose here; nothing"
+            " has been done. Filter them in the gallery and choose “All matching” there."
+        )
+        model_admin.message_user(request, message, messages.ERROR)
+        return None
     operation = bulk.freeze_queryset(queryset, action=action, actor=request.user)
     return redirect("operation", operation.pk)
 

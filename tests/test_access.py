@@ -441,6 +441,20 @@ def test_all_in_the_back_office_are_those_of_its_filter(client, admin, asset, qu
     assert [operation.total for operation in Operation.objects.all()] == [total]
 
 
+@pytest.mark.parametrize("action", VERBS)
+def test_more_than_a_request_has_time_for_is_left_to_the_gallery(client, admin, monkeypatch, action):
+    client.force_login(admin)
+    monkeypatch.setattr(bulk, "FREEZE_AT_ONCE", 3)
+    [asset, *_] = make_assets(4)
+    choose(client, asset, action)
+    assert not Operation.objects.exists()
+    shown = client.get(reverse("admin:assets_workspaceasset_changelist")).content.decode()
+    assert "more than 3 assets" in shown
+    assert "“All matching”" in shown
+    choose(client, asset, action, query=f"?id={asset.pk}")
+    assert Operation.objects.get().total == 1
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("action", ["delete_selected", "no_such_action"])
 def test_the_back_office_knows_no_other_way_to_delete(client, admin, things, model, action):
