@@ -452,3 +452,19 @@ def test_where_an_asset_left_to_its_old_address_leads(act, client, with_file):
     LibraryAsset.objects.all().delete()
     assert client.get(f"/assets/{saved.pk}/")["Location"] == f"/removed/{entry_of(saved).pk}/"
     assert client.get(f"/assets/{UUID(int=5)}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "leads_to"),
+    [(name, "/assets/") for name in ("promote", "delete", "extend", "undo_extension")]
+    + [("restore", "/removed/")]
+    + [(name, "/operations/") for name in ("start", "cancel", "retry", "undo")],
+)
+def test_after_the_session_has_ended_the_login_leads_to_a_page(client, admin, name, leads_to):
+    key = uuid4() if name in ("promote", "delete", "extend") else 1
+    login = client.post(reverse(name, args=[key]))["Location"]
+    assert login == f"/accounts/login/?next={leads_to}"
+    assert f'name="next" value="{leads_to}"' in client.get(login).content.decode()
+    client.force_login(admin)
+    shown = client.get(login, follow=True)  # whoever is logged in is sent on at once, as the form does
+    assert (shown.status_code, shown.redirect_chain) == (200, [(leads_to, 302)])

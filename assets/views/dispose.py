@@ -16,9 +16,10 @@ from assets.forms import LabelsForm
 from assets.humanize import instant_text, since_text
 from assets.models import Disposition, Extension, Verb
 from assets.outcomes import Outcome, State
-from assets.views.toasts import answer, toast
+from assets.views.toasts import after_login, answer, toast
 
 
+@after_login("gallery")
 @require_POST
 @only_with(VERBS[Verb.PROMOTE])
 def promote(request: HttpRequest, asset_id: UUID) -> HttpResponse:
@@ -31,6 +32,7 @@ def promote(request: HttpRequest, asset_id: UUID) -> HttpResponse:
     return _tell_departure(request, asset_id, outcome, "Saved to the library", "Not saved")
 
 
+@after_login("gallery")
 @require_POST
 @only_with(VERBS[Verb.DELETE])
 def delete(request: HttpRequest, asset_id: UUID) -> HttpResponse:
@@ -38,6 +40,7 @@ def delete(request: HttpRequest, asset_id: UUID) -> HttpResponse:
     return _tell_departure(request, asset_id, outcome, "Deleted", "Not deleted")
 
 
+@after_login("gallery")
 @require_POST
 @only_with(VERBS[Verb.EXTEND])
 def extend(request: HttpRequest, asset_id: UUID) -> HttpResponse:
@@ -54,6 +57,7 @@ def extend(request: HttpRequest, asset_id: UUID) -> HttpResponse:
     return answer(request, otherwise=page, extended=_expiry_of(extension.asset_id, extension.expires_at))
 
 
+@after_login("gallery")
 @require_POST
 @only_with(VERBS[Verb.EXTEND])
 def undo_extension(request: HttpRequest, pk: int) -> HttpResponse:
@@ -68,6 +72,7 @@ def undo_extension(request: HttpRequest, pk: int) -> HttpResponse:
     return answer(request, otherwise=page, extended=_expiry_of(extension.asset_id, extension.expired_at))
 
 
+@after_login("removed")
 @require_POST
 @only_with(RESTORE)
 def restore(request: HttpRequest, pk: int) -> HttpResponse:

@@ -30,7 +30,7 @@ from assets.models.operations import IS_TROUBLED
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
 from assets.views.cards import Card, cards, for_cards, page_url, short_id
-from assets.views.toasts import toast
+from assets.views.toasts import after_login, toast
 
 PAGE_SIZE = 50
 NEWEST = Order("id", descending=True)
@@ -297,6 +297,7 @@ def _plain(text: str) -> str:
 # --- Steering ----------------------------------------------------------------
 
 
+@after_login("operations")
 @require_POST
 def start(request: HttpRequest, pk: int) -> HttpResponse:
     found = _to_steer(request, pk)
@@ -326,18 +327,21 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("operation", pk)
 
 
+@after_login("operations")
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     found = _to_steer(request, pk)
     return _steer(request, found, lambda: bulk.cancel(found), runs=False)
 
 
+@after_login("operations")
 @require_POST
 def retry(request: HttpRequest, pk: int) -> HttpResponse:
     found = _to_steer(request, pk)
     return _steer(request, found, lambda: bulk.retry(found), runs=True)
 
 
+@after_login("operations")
 @require_POST
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     found = _to_steer(request, pk)
