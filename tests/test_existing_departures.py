@@ -1,6 +1,7 @@
 """Leaving and coming back on a product's own database, by a role that owns nothing there."""
 
 import json
+import re
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -170,6 +171,57 @@ def test_clean_ups_run_there(with_trigger):
     assert done.returncode == 0, done.stderr
     done = with_trigger.manage("reconcile", "--json")
     assert json.loads(done.stdout)["orphans"] == 0, done.stderr
+
+
+# --- Indexes that the owner makes ---------------------------------------------------
+
+KEY_INDEXES = {"assets_file_key", "assets_thumbnail_key", "library_file_key", "library_thumbnail_key"}
+
+
+def missing_indexes(product):
+    """Each index that the check misses, with the statements that it gives for it."""
+    checked = product.manage("check", "--database", "default")
+    assert checked.returncode == 0, checked.stderr
+    warnings = re.findall(
+        r"W002\) The table \w+ lacks the index (\w+).*\n\s*HINT: Its owner runs: (.*)", checked.stderr
+    )
+    assert len(warnings) == checked.stderr.count("assets.W002")
+    return dict(warnings)
+
+
+def run_each(product, statements):
+    with product.connect() as connection:  # one by one: none may be in a transaction
+        for statement in statements.split("; "):
+            connection.execute(statement)
+
+
+def test_the_check_names_each_missing_index_and_how_it_is_made(owned):
+    product, _ = owned
+    missing = missing_indexes(product)
+    assert set(missing) == KEY_INDEXES
+    for name, statement in missing.items():
+        assert statement.startswith(f'CREATE INDEX CONCURRENTLY "{name}" ON ')
+        run_each(product, statement)
+    assert missing_indexes(product) == {}
+
+
+def test_an_index_counts_by_what_it_is_on(owned):
+    product, _ = owned
+    for statement in missing_indexes(product).values():
+        run_each(product, statement)
+    with product.connect() as connection:
+        connection.execute("ALTER INDEX library_file_key RENAME TO of_another_name")
+        connection.execute("DROP INDEX assets_file_key")
+        connection.execute("CREATE INDEX assets_file_key ON workspace_assets USING hash (temp_storage_path)")
+        connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'assets_thumbnail_key'::regclass"
+        )
+    missing = missing_indexes(product)
+    assert set(missing) == {"assets_file_key", "assets_thumbnail_key"}
+    for statements in missing.values():
+        assert statements.startswith("DROP INDEX CONCURRENTLY ")
+        run_each(product, statements)
+    assert missing_indexes(product) == {}
 
 
 # --- An owner with no more rights than owning takes --------------------------------

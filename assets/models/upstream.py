@@ -46,7 +46,7 @@ class StoreKey(models.Func):
         " THEN regexp_replace(%(expressions)s, '^%(bucket)s/', '')"
         rf" WHEN {_PLACE} !~ '^([^\x25\x22\\\x01-\x1f]|\x25(0[1-9A-Fa-f]|[1-7][0-9A-Fa-f]))*$' THEN '//'"
         rf" ELSE substring(((chr(34) || replace({_PLACE}, chr(37), '\u00') || chr(34))::jsonb #>> '{{}}')"
-        " from '/%(bucket)s/(.*)') END)"
+        ", '/%(bucket)s/(.*)') END)"
     )
 
     def __init__(self, path: str | models.expressions.Combinable, *, bucket: str) -> None:
