@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from django.db import transaction
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -34,11 +35,13 @@ def named_keys(store: Store, keys: Collection[str], *, besides: Collection[int] 
     rows = queries[0].union(*queries[1:], all=True)
     found: set[str] = set()
     # Of addresses that only Python can read there is no end: a few at a time, and no more than it takes.
-    for path in rows.iterator(chunk_size=ROWS_AT_ONCE):
-        if (key := _key(path, store)) in keys:
-            found.add(key)
-            if len(found) == len(set(keys)):
-                break
+    # Outside a transaction the database would gather all of them first.
+    with transaction.atomic(savepoint=False):
+        for path in rows.iterator(chunk_size=ROWS_AT_ONCE):
+            if (key := _key(path, store)) in keys:
+                found.add(key)
+                if len(found) == len(set(keys)):
+                    break
     return found
 
 

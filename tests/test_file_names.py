@@ -148,3 +148,23 @@ def test_the_rows_are_found_by_an_index(column):
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = rows.explain()
     assert "assets_file_key" in plan or "assets_thumbnail_key" in plan, plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_gathers_no_more_than_is_fetched(judged, monkeypatch):
+    make_assets(5, temp_storage_path="https://a/workspace-temp/%C5%BE.png")
+    in_transaction = []
+    real = connection.chunked_cursor
+    monkeypatch.setattr(
+        connection, "chunked_cursor", lambda: in_transaction.append(connection.in_atomic_block) or real()
+    )
+    assert named_keys(WORKSPACE, ["ž.png"]) == {"ž.png"}
+    assert in_transaction == [True]
+
+
+@pytest.mark.parametrize(
+    "path", ["https://a/workspace-temp/" + "%20" * 500_000, "https://" + "a" * 2_000_000]
+)
+def test_no_length_of_an_address_keeps_it_from_being_written(path):
+    make_asset(temp_storage_path=path)
+    assert named_keys(WORKSPACE, ["x.png"]) == set()
