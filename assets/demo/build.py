@@ -50,10 +50,9 @@ def _fill_in_sizes(made: Plan, sizes: Sizes) -> None:
 def _write(made: Plan) -> None:
     _save(Profile, made.profiles)
     _save(Job, made.jobs)
-    keys = _drop_foreign_keys()
+    _drop_foreign_keys()
     saved = set(LibraryAsset.objects.values_list("id", flat=True))
     _save(WorkspaceAsset, [asset for asset in made.assets if asset.id not in saved])
-    _restore_foreign_keys(keys)
 
 
 def _save(model: type[models.Model], rows: list[models.Model]) -> None:
@@ -64,27 +63,16 @@ def _save(model: type[models.Model], rows: list[models.Model]) -> None:
     )
 
 
-def _drop_foreign_keys() -> dict[str, str]:
-    """The definitions of those on workspace_assets, by name, which are then gone."""
+def _drop_foreign_keys() -> None:
+    """Product databases do not enforce them everywhere: some assets name a user or a job that is gone.
+
+    For good, so that such an asset can leave and come back.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would forbid altering the table
         cursor.execute(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            "SELECT conname FROM pg_constraint"
             " WHERE contype = 'f' AND conrelid = to_regclass('workspace_assets')"
         )
-        keys = dict(cursor.fetchall())
-        for name in keys:
+        for (name,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE workspace_assets DROP CONSTRAINT {connection.ops.quote_name(name)}")
-    return keys
-
-
-def _restore_foreign_keys(keys: dict[str, str]) -> None:
-    """Not valid for the rows that are there, of which some name a user or a job that is gone.
-
-    Product databases look like this; new rows are checked.
-    """
-    with connection.cursor() as cursor:
-        for name, definition in keys.items():
-            checked = definition.removesuffix(" NOT VALID")
-            name = connection.ops.quote_name(name)
-            cursor.execute(f"ALTER TABLE workspace_assets ADD CONSTRAINT {name} {checked} NOT VALID")
