@@ -55,7 +55,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("#card-actions [data-verb]");
   if (button) post(`/assets/${button.closest("[data-asset-id]").dataset.assetId}/${button.dataset.verb}`);
   const undo = event.target.closest("[data-undo]");
-  // On a page about one asset, an undo leads back to it.
+  // Elsewhere the button sends its form, and the answer is a page.
   if (undo && document.querySelector("[data-asset-id] .tick")) {
     event.preventDefault();
     post(undo.dataset.undo);
