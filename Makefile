@@ -14,7 +14,7 @@ run: $(VENV)/.run ## Serve the dashboard, with a demo workspace if there is no d
 	@$(BIN)/python manage.py run
 
 test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium)
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.test ## Look for mistakes without running anything
 	$(BIN)/ruff check .

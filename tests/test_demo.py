@@ -11,11 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from assets import dispositions
 from assets.demo.build import DemoRefused, build
 from assets.demo.logins import LOGINS, demo_password, make_logins
 from assets.demo.oddities import GONE_JOB, GONE_USER, ORPHAN_KEY, add_oddities
 from assets.demo.rows import plan
-from assets.models import Job, Profile, WorkspaceAsset
+from assets.models import Disposition, Job, Profile, WorkspaceAsset
 from assets.storage import WORKSPACE, FileFault, MissingFile, PathFault, sniff
 from tests.factories import make_asset
 
@@ -138,12 +139,14 @@ def test_thumbnails_are_there_missing_from_the_row_and_not_what_they_say(demo):
     assert kinds[True, "webp"] >= 1
 
 
-def test_new_rows_still_have_to_name_a_user_and_a_job_that_exist(demo):
-    from django.db import IntegrityError
-
-    with pytest.raises(IntegrityError), connection.cursor() as cursor:
-        WorkspaceAsset.objects.filter(user_id=GONE_USER).update(job_id=GONE_USER)
+def test_assets_whose_user_or_job_is_gone_leave_and_come_back(demo, admin):
+    ids = list(WorkspaceAsset.objects.filter(user_id=GONE_USER).values_list("id", flat=True))
+    assert ids
+    dispositions.delete(ids, actor=admin)
+    dispositions.restore(Disposition.objects.values_list("id", flat=True), actor=admin)
+    with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert WorkspaceAsset.objects.filter(id__in=ids).count() == len(ids)
 
 
 def test_two_builds_make_the_same_bytes_and_rows(demo, drawn, settings, tmp_path):
