@@ -227,7 +227,7 @@ class WorkspaceAssetAdmin(FileAdmin):
     def delete_assets(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
         return _operate(self, request, queryset, Operation.Action.DELETE)
 
-    @admin.action(description="Extend by 7 days …", permissions=["extend"])
+    @admin.action(description="Extend to 7 days from now …", permissions=["extend"])
     def extend_expiry(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
         return _operate(self, request, queryset, Operation.Action.EXTEND)
 

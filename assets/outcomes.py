@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, OperationalError, connection, transaction
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, ForeignKeyViolation
 
 from assets.models import OperationItem
 
@@ -51,7 +51,7 @@ def together_or_singly(act: Callable[[list[UUID]], Outcomes], ids: list[UUID], r
         raise
     except DatabaseError as error:
         if len(ids) == 1:
-            return note({ids[0]: failed(f"The database refused: {_first_line(error)}")}, record)
+            return note({ids[0]: failed(f"The database refused: {_reason(error)}")}, record)
     middle = len(ids) // 2
     return together_or_singly(act, ids[:middle], record) | together_or_singly(act, ids[middle:], record)
 
@@ -77,7 +77,9 @@ def note(outcomes: Outcomes, record: Record) -> Outcomes:
     return outcomes
 
 
-def _first_line(error: DatabaseError) -> str:
+def _reason(error: DatabaseError) -> str:
+    if isinstance(error.__cause__, ForeignKeyViolation):
+        return "its user or its job is gone, and a row here has to name one that is there"
     return str(error).partition("\n")[0][:300]
 
 

@@ -997,3 +997,14 @@ def test_a_thumbnail_beside_two_files_stays_with_the_one_that_stays(admin, home,
     let_grace_run_out()
     assert purge() == (1, 0)
     assert not thumbnail.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_return_to_a_job_that_is_gone_is_refused_in_plain_words(admin):
+    asset = make_asset()
+    delete([asset.pk], actor=admin)
+    sql("DELETE FROM jobs WHERE id = %s", asset.job_id)
+    outcome = restore([entry_of(asset).pk], actor=admin)[asset.pk]
+    assert outcome == failed(
+        "The database refused: its user or its job is gone, and a row here has to name one that is there"
+    )

@@ -116,7 +116,7 @@ def test_a_wrong_value_stops_the_start_with_its_sentence(tmp_path, variables, se
 def test_a_database_url_that_is_none_stops_the_start(tmp_path, url):
     done = start(tmp_path, DATABASE_URL=url)
     assert done.returncode != 0
-    assert "ImproperlyConfigured: DATABASE_URL " in done.stderr.splitlines()[-1]
+    assert done.stderr.startswith("DATABASE_URL ")
 
 
 def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path):
@@ -129,7 +129,7 @@ def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path):
 
 def refused(done, sentence):
     assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == f"django.core.exceptions.ImproperlyConfigured: {sentence}"
+    assert done.stderr == f"{sentence}\n"
 
 
 def test_the_default_key_starts_in_development_only(tmp_path):

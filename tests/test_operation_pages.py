@@ -871,3 +871,12 @@ def test_what_an_operation_did_is_linked_to_the_ledger(run, look, fetch, client,
     assert f'href="/removed/?operation={operation.pk}"' in look(operation).html
     client.force_login(staff)
     assert fetch(f"/removed/?operation={operation.pk}").total == 2
+
+
+def test_the_users_that_are_not_listed_are_counted(client, admin):
+    for number in range(11):
+        make_asset(file_size_bytes=1_000 * (number + 1))
+    client.force_login(admin)
+    made = client.post("/operations/", {"action": "delete", "select": "all", "filter": ""})
+    shown = Page(client.get(made["Location"]))
+    assert "and others 3" in shown.text

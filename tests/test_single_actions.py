@@ -277,7 +277,7 @@ def test_extending_gives_seven_days_from_now_and_its_undo_takes_them_back(act, c
     page = f"/assets/{asset.pk}/?model=sdxl"
     response = act("extend", asset.pk, {"next": page})
     assert response["Location"] == page
-    assert "Extended by 7 days" in Page(client.get(page)).text
+    assert "It expires in 7 days now" in Page(client.get(page)).text
     was, extension = asset.expires_at, Extension.objects.get()
     asset.refresh_from_db()
     assert abs(asset.expires_at - timezone.now() - timedelta(days=7)) < timedelta(minutes=1)

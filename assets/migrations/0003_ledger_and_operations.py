@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("promote", "Save to the library"),
                             ("delete", "Delete"),
-                            ("extend", "Extend by 7 days"),
+                            ("extend", "Extend to 7 days from now"),
                             ("keep", "Save some, delete the rest"),
                         ]
                     ),
@@ -163,7 +163,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("promote", "Save to the library"),
                             ("delete", "Delete"),
-                            ("extend", "Extend by 7 days"),
+                            ("extend", "Extend to 7 days from now"),
                         ]
                     ),
                 ),

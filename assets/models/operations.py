@@ -10,14 +10,14 @@ class Verb(models.TextChoices):
 
     PROMOTE = "promote", "Save to the library"
     DELETE = "delete", "Delete"
-    EXTEND = "extend", "Extend by 7 days"
+    EXTEND = "extend", "Extend to 7 days from now"
 
 
 class Operation(models.Model):
     class Action(models.TextChoices):
         PROMOTE = "promote", "Save to the library"
         DELETE = "delete", "Delete"
-        EXTEND = "extend", "Extend by 7 days"
+        EXTEND = "extend", "Extend to 7 days from now"
         KEEP = "keep", "Save some, delete the rest"  # of a job: two verbs, one operation
 
     class State(models.TextChoices):

@@ -53,7 +53,7 @@ def extend(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         return answer(request, otherwise=page)
     # One's own: the undo must not take back what somebody else did a moment later.
     extension = Extension.objects.filter(asset_id=asset_id, actor=request.user).latest("id")
-    toast(request, "Extended by 7 days", undo=reverse("undo_extension", args=[extension.pk]))
+    toast(request, "It expires in 7 days now", undo=reverse("undo_extension", args=[extension.pk]))
     return answer(request, otherwise=page, extended=_expiry_of(extension.asset_id, extension.expires_at))
 
 

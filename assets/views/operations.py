@@ -214,6 +214,8 @@ def _left(remaining: timedelta) -> str:
 def _summary(found: Operation) -> dict[str, Any]:
     summary = found.summary
     users = [(UUID(user), number, size) for user, number, size in summary.get("users", [])[:SHOWN_USERS]]
+    others = found.total - sum(number for _, number, _ in users)
+    others_size = summary.get("bytes", 0) - sum(size or 0 for _, _, size in users)
     names = usernames(user for user, _, _ in users)
     return summary | {
         "size": size_text(summary.get("bytes")),
@@ -222,6 +224,7 @@ def _summary(found: Operation) -> dict[str, Any]:
             (page_url("user", user), names.get(user, short_id(user)), number, size_text(size))
             for user, number, size in users
         ],
+        "others": (others, size_text(others_size)) if users and others > 0 else None,
         "sample": _sample(found) if found.state == Operation.State.READY else [],
         "verbs": [(Verb(verb).label, number) for verb, number in summary.get("verbs", {}).items()],
     }

@@ -101,7 +101,7 @@ def test_a_key_that_is_held_acts_on_one_asset_and_not_on_the_next(visit_as_admin
         page.keyboard.down(key)
     page.keyboard.up(key)
     page.keyboard.press("e")
-    expect(page.locator(".toast").last).to_contain_text("Extended by 7 days")
+    expect(page.locator(".toast").last).to_contain_text("It expires in 7 days now")
     expect(page.locator("article")).to_have_attribute("data-asset-id", str(assets[1].id))
     assert list(Disposition.objects.values_list("asset_id", "action")) == [(assets[0].id, verb)]
 

@@ -89,7 +89,7 @@ def test_an_asset_is_extended_and_expires_when_it_would_have_after_an_undo(visit
     expect(time).to_have_class("expiry urgent")
     title = time.get_attribute("title")
     WAYS[way](page, asset, "extend")
-    expect(toast(page)).to_contain_text("Extended by 7 days")
+    expect(toast(page)).to_contain_text("It expires in 7 days now")
     expect(time).to_have_text(re.compile("in [67] d"))
     expect(time).to_have_class("expiry calm")
     assert time.get_attribute("title") != title
@@ -224,7 +224,7 @@ def test_extending_stays_on_the_page_and_shows_the_new_expiry(visit_as_admin, st
     page = visit_as_admin(f"/assets/{asset.id}/")
     expect(page.locator("time[data-expiry]")).to_have_text("in 5 h")
     page.keyboard.press("e")
-    expect(toast(page)).to_contain_text("Extended by 7 days")
+    expect(toast(page)).to_contain_text("It expires in 7 days now")
     expect(page.locator("time[data-expiry]")).to_have_text(re.compile("in [67] d"))
     page.keyboard.press("u")
     expect(page.locator("time[data-expiry]")).to_have_text("in 5 h")

@@ -141,7 +141,7 @@ def test_some_of_a_job_are_kept_by_form(workspace, plain_admin, worker):
 
 @pytest.mark.parametrize(
     ("button", "text"),
-    [("Save s", "Saved to the library"), ("Delete", "Deleted"), ("Extend", "Extended by 7 days")],
+    [("Save s", "Saved to the library"), ("Delete", "Deleted"), ("Extend", "It expires in 7 days now")],
 )
 def test_one_asset_is_acted_on_and_undone_by_the_button_in_the_message(workspace, plain_admin, button, text):
     asset = workspace.mp4
