@@ -78,7 +78,8 @@ def note(outcomes: Outcomes, record: Record) -> Outcomes:
 
 
 def _reason(error: DatabaseError) -> str:
-    if isinstance(error.__cause__, ForeignKeyViolation):
+    # The other kind is of a row that others refer to.
+    if isinstance(error.__cause__, ForeignKeyViolation) and str(error).startswith("insert"):
         return "its user or its job is gone, and a row here has to name one that is there"
     return str(error).partition("\n")[0][:300]
 

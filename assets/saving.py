@@ -1,6 +1,7 @@
 """Copies of assets' files in the library's store, checked, before any row moves."""
 
 import logging
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from assets.storage import (
 
 logger = logging.getLogger(__name__)
 
-COPIES_AT_ONCE = 8
+COPIES_AT_ONCE = max(
+    2, min(os.cpu_count() or 1, 8)
+)  # comparing takes a core; more threads wait for each other
 
 
 class Labels(NamedTuple):
