@@ -162,7 +162,7 @@ def test_an_open_selection_and_toasts_are_accessible_and_fit_a_phone(visit_as_ad
         page.locator(f'[data-asset-id="{asset.id}"] .card-link').focus()
         page.keyboard.press(key)
         expect(page.locator(".toast:last-child")).to_contain_text(
-            {"s": "Not saved", "e": "Extended", "Delete": "Deleted"}[key]
+            {"s": "Not saved", "e": "It expires in 7 days now", "Delete": "Deleted"}[key]
         )
     page.locator(".toast").last.hover()  # they stay as long as the pointer is there
     page.locator(".tick input:enabled").first.check()
