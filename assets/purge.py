@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from assets.file_names import named_keys
 from assets.models import Disposition, LibraryAsset
-from assets.models.ledger import NEXT_TRY, remove_files_alone
+from assets.models.ledger import remove_files_alone
 from assets.previews import drop_preview, preview_name
 from assets.storage import (
     FORMATS,
@@ -83,8 +83,7 @@ def purge(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: 
 def schedule_departures_by_others() -> None:
     """The trigger that wrote these entries cannot know for how long files are kept."""
     grace = timedelta(hours=settings.PURGE_GRACE_HOURS)
-    waiting = Disposition.objects.pending().annotate(next_try=NEXT_TRY).filter(next_try=None)
-    waiting.update(purge_after=F("disposed_at") + grace)
+    Disposition.objects.unscheduled().update(purge_after=F("disposed_at") + grace)
 
 
 def _purge_batch(size: int) -> Purged:

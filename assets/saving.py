@@ -26,9 +26,8 @@ from assets.storage import (
 
 logger = logging.getLogger(__name__)
 
-COPIES_AT_ONCE = max(
-    2, min(os.cpu_count() or 1, 8)
-)  # comparing takes a core; more threads wait for each other
+# Comparing takes a core: more threads would only wait for each other.
+COPIES_AT_ONCE = max(2, min(os.cpu_count() or 1, 8))
 
 
 class Labels(NamedTuple):

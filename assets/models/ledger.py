@@ -34,6 +34,10 @@ class DispositionQuerySet(models.QuerySet["Disposition"]):
     def due(self) -> "DispositionQuerySet":
         return self.pending().annotate(next_try=NEXT_TRY).filter(next_try__lte=Now())
 
+    def unscheduled(self) -> "DispositionQuerySet":
+        """Departures by others, for which no time has been set yet."""
+        return self.pending().annotate(next_try=NEXT_TRY).filter(next_try=None)
+
     def held(self) -> "DispositionQuerySet":
         """Entries whose files in the workspace's store are there for a restore, or for their removal."""
         return self.filter(IS_HELD)

@@ -39,7 +39,7 @@ def _look() -> Status:
     counts = capped_counts(
         {
             "expiring": Capped(WorkspaceAsset.objects.expiring(now, timedelta(hours=24)), CAP),
-            "under way": Capped(Operation.objects.filter(state__in=["preparing", "running", "undoing"]), CAP),
+            "under way": Capped(Operation.objects.filter(state__in=Operation.UNDER_WAY), CAP),
             "failing": Capped(Disposition.objects.failing(), CAP),
             "failed": Capped(_with_failures(now), CAP),
         }

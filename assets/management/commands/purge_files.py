@@ -10,7 +10,6 @@ from django.db.models.functions import Now
 from assets import clean_up
 from assets.management.progress import Bar
 from assets.models import Disposition
-from assets.models.ledger import NEXT_TRY
 
 
 class Command(BaseCommand):
@@ -44,5 +43,4 @@ class Command(BaseCommand):
 def _departures_by_others() -> QuerySet[Disposition]:
     """Those that are due, too: their time is set by the purge, and only saying so must not write."""
     grace = timedelta(hours=settings.PURGE_GRACE_HOURS)
-    without_time = Disposition.objects.pending().annotate(next_try=NEXT_TRY).filter(next_try=None)
-    return without_time.filter(disposed_at__lte=Now() - grace)
+    return Disposition.objects.unscheduled().filter(disposed_at__lte=Now() - grace)
