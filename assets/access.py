@@ -22,6 +22,7 @@ VIEW_ASSETS = "assets.view_workspaceasset"
 VIEW_LIBRARY = "assets.view_libraryasset"
 VIEW_LEDGER = "assets.view_disposition"
 VIEW_OPERATIONS = "assets.view_operation"
+REVIEW = "assets.review_workspaceasset"
 RESTORE = "assets.restore_disposition"
 VERBS = {
     Verb.PROMOTE: "assets.promote_workspaceasset",

@@ -1,10 +1,11 @@
 """Generation settings as something to read: a bounded tree of rows, and JSON."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from assets.lossless import encode, is_number
 
 MOST_ROWS = 500
 MOST_DEPTH = 8
@@ -36,7 +37,7 @@ def tree(settings: Any) -> SettingsTree:
 
 
 def as_json(settings: Any) -> str:
-    return json.dumps(settings, indent=2, ensure_ascii=False)
+    return encode(settings)
 
 
 def is_nsfw(settings: Any) -> bool:
@@ -67,7 +68,7 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, int | float):
+    if is_number(value):
         return "number"
     return {str: "text", list: "list", dict: "object"}[type(value)]
 
@@ -76,8 +77,8 @@ def _text(value: Any, depth: int) -> str:
     if isinstance(value, dict | list):
         if depth < MOST_DEPTH:
             return _length(value)
-        value = json.dumps(value, ensure_ascii=False)
-    text = value if isinstance(value, str) else json.dumps(value)
+        value = encode(value, indent=None)
+    text = value if isinstance(value, str) else encode(value, indent=None)
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 

@@ -43,11 +43,14 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
 
 
+ROLES = ("0002_roles", "0005_roles_of_the_ledger", "0007_roles_of_saved_views")
+
+
 def _make_roles(sender, using, **kwargs):
     """Tests that commit empty the database after them, the groups that the migrations made included."""
     from django.contrib.auth.models import Group, Permission
 
-    for name in ("0002_roles", "0005_roles_of_the_ledger") if sender.name == "django.contrib.auth" else ():
+    for name in ROLES if sender.name == "django.contrib.auth" else ():
         for role, codenames in import_module(f"assets.migrations.{name}").ROLES.items():
             group, _ = Group.objects.using(using).get_or_create(name=role)
             group.permissions.add(*Permission.objects.using(using).filter(codename__in=codenames))

@@ -357,6 +357,7 @@ def test_healthz_answers_without_logging_in(client):
 VIEW = {f"view_{model}" for model in [*MODELS, "disposition", "operation"]}
 DISPOSE = {
     "delete_workspaceasset", "promote_workspaceasset", "extend_workspaceasset", "restore_disposition",
+    "delete_savedview",
 }  # fmt: skip
 
 

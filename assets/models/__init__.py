@@ -1,5 +1,7 @@
 from assets.models.ledger import CleanUp, Disposition, Extension
 from assets.models.operations import Operation, OperationItem, Verb
+from assets.models.reviews import Review, Verdict
+from assets.models.saved_views import SavedView
 from assets.models.upstream import Job, LibraryAsset, Profile, WorkspaceAsset
 
 __all__ = [
@@ -11,6 +13,9 @@ __all__ = [
     "Operation",
     "OperationItem",
     "Profile",
+    "Review",
+    "SavedView",
     "Verb",
+    "Verdict",
     "WorkspaceAsset",
 ]

@@ -8,6 +8,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import connection, models
 from django.db.models.functions import Coalesce, Now
 
+from assets.lossless import LosslessDecoder
 from assets.models.upstream import StoreKey
 from assets.storage import WORKSPACE_BUCKET
 
@@ -65,7 +66,7 @@ class Disposition(models.Model):
     user_id = models.UUIDField(null=True)
     action = models.TextField(choices=Action)
     # The row as it was, every column of it. A null of SQL is left out: a null here is one of JSON.
-    row = models.JSONField()
+    row = models.JSONField(decoder=LosslessDecoder)
     # Without constraints, which would cost more than the entry and hold up the product's own deletes.
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,

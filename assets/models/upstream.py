@@ -16,6 +16,7 @@ from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connections, models
 from django.db.models.functions import Upper
 
+from assets.lossless import LosslessDecoder
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
 
 ASSET_LIFETIME = timedelta(days=7)
@@ -187,7 +188,7 @@ class WorkspaceAsset(models.Model):
     generation_seed = models.BigIntegerField()
     original_prompt = models.TextField()
     model_used = models.TextField()
-    generation_settings = models.JSONField(null=True, db_default={})
+    generation_settings = models.JSONField(null=True, db_default={}, decoder=LosslessDecoder)
     created_at = models.DateTimeField(null=True, db_default=TransactionNow())
     expires_at = models.DateTimeField(null=True, db_default=TransactionNow() + ASSET_LIFETIME)
     thumbnail_path = models.TextField(null=True)
@@ -242,6 +243,8 @@ class WorkspaceAsset(models.Model):
             HashIndex(StoreKey("thumbnail_path", bucket=WORKSPACE_BUCKET), name="assets_thumbnail_key"),
             # Everything made from one seed.
             models.Index(fields=["generation_seed"], name="assets_seed"),
+            # Everything made from one prompt.
+            HashIndex(fields=["original_prompt"], name="assets_prompt"),
             # Words in the prompt.
             GinIndex(PROMPT_WORDS, name="assets_prompt_words"),
             # A setting equal to a value.

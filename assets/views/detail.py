@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -67,9 +67,9 @@ def where_it_went_or_404(asset_id: UUID) -> str:
 
 @require_safe
 @viewers_only
-def settings_json(request: HttpRequest, asset_id: UUID) -> JsonResponse:
-    settings = asset_or_404(asset_id).generation_settings
-    return JsonResponse(settings, safe=False, json_dumps_params={"indent": 2, "ensure_ascii": False})
+def settings_json(request: HttpRequest, asset_id: UUID) -> HttpResponse:
+    text = settings_view.as_json(asset_or_404(asset_id).generation_settings)
+    return HttpResponse(text, content_type="application/json")
 
 
 def around(asset: WorkspaceAsset, filterset: AssetFilterSet, query: str) -> dict[str, str]:
