@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ _CONDITION = re.compile(
         \s*(?:(?P<operator>>=|<=|!=|=|>|<)\s*(?P<value>.*\S))?\s*""",
     re.VERBOSE | re.DOTALL,
 )
-_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|[^.]+')
+_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|[^.]+', re.DOTALL)
+_BARE_KEY = re.compile(r'[^\s"=!<>.]+')
 
 
 class ConditionError(ValueError):
@@ -83,6 +85,11 @@ class _PathMatches(Func):
 
     def __init__(self, column: str, path: str) -> None:
         super().__init__(F(column), Value(path))
+
+
+def path_text(keys: Sequence[str]) -> str:
+    """The keys of a condition as one writes them."""
+    return ".".join(key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False) for key in keys)
 
 
 def _key(text: str) -> str:
