@@ -1,13 +1,15 @@
 """Conditions on generation settings, as people write them: `steps=30`, `guidance_scale>=7`, `scene_id`."""
 
 import json
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import BooleanField, F, Func, Q, Value
+
+from assets.lossless import encode, is_number
 
 MAX_LENGTH = 500  # characters; more is not something a person wrote
 
@@ -28,13 +30,16 @@ class ConditionError(ValueError):
 class SettingCondition:
     """One condition. A nested key is written with dots, a key that has dots in it in double quotes.
 
-    `=` and `!=` compare JSON values, a number and its spelling as text alike; `>`, `>=`, `<` and `<=`
-    compare numbers; a key alone asks that it be there.
+    A key alone asks that it be there, though its value be null; so does `!=`, of a value other than that.
+    `=` and `!=` compare JSON values, `>`, `>=`, `<` and `<=` compare numbers. Writers store 30 as a number
+    or as text: both are meant by a number, text where it spells the number as written here, as 30 or as
+    30.0, and in `>`, `>=`, `<` and `<=` where it is spelt as in JSON. Text in quotes means text alone.
     """
 
     keys: tuple[str, ...]
     operator: str = ""
     value: Any = None
+    written: str = field(default="", compare=False)  # the value as a person spelt it
 
     @classmethod
     def parse(cls, text: str) -> "SettingCondition":
@@ -50,30 +55,46 @@ class SettingCondition:
             raise ConditionError(f"“{_shown(text)}” has a character that no setting can hold.")
         if isinstance(value, list | dict):
             raise ConditionError(f"“{_shown(text)}” compares with a list or an object: name a key within it.")
-        if operator in {">", ">=", "<", "<="} and not _is_number(value):
+        if operator in {">", ">=", "<", "<="} and not is_number(value):
             raise ConditionError(f"“{_shown(text)}” compares with something that is not a number.")
-        return cls(keys, operator, value)
+        return cls(keys, operator, value, match["value"] or "")
 
     def as_q(self, column: str = "generation_settings") -> Q:
         if self.operator == "=":
             return self._equals(column)
+        is_there = Q(_PathMatches(column, self._path()))
         if self.operator == "!=":
-            return Q(_PathMatches(column, self._path())) & ~self._equals(column)
-        comparison = f" ? (@ {self.operator} {json.dumps(self.value)})" if self.operator else ""
-        return Q(_PathMatches(column, self._path() + comparison))
+            return is_there & ~self._equals(column)
+        return self._compares(column) if self.operator else is_there
+
+    def _compares(self, column: str) -> Q:
+        comparison = f"{self.operator} {encode(self.value)}"
+        in_numbers = _PathMatches(column, f"{self._path()} ? (@ {comparison})")
+        return Q(in_numbers) | Q(_TextCompares(column, self.keys, comparison))
 
     def _equals(self, column: str) -> Q:
         # Containment rather than a comparison, since the index on settings answers it.
         condition = Q()
-        for value in _spellings(self.value):
+        for value in _spellings(self.value, self.written):
             for key in reversed(self.keys):
                 value = {key: value}
-            condition |= Q(**{f"{column}__contains": value})
+            condition |= Q(_Contains(column, value))
         return condition
 
     def _path(self) -> str:
         # Strict: a list is not searched as if it were each of its items.
         return "strict $" + "".join(f".{json.dumps(key)}" for key in self.keys)
+
+
+class _Contains(Func):
+    """`column @> value`, of a value that may have numbers of any length."""
+
+    template = "(%(expressions)s::jsonb)"
+    arg_joiner = " @> "
+    output_field = BooleanField()
+
+    def __init__(self, column: str, value: Any) -> None:
+        super().__init__(F(column), Value(encode(value, indent=None)))
 
 
 class _PathMatches(Func):
@@ -85,6 +106,21 @@ class _PathMatches(Func):
 
     def __init__(self, column: str, path: str) -> None:
         super().__init__(F(column), Value(path))
+
+
+class _TextCompares(Func):
+    """Whether what lies at the end of some keys spells a number as JSON does, which then compares so.
+
+    The lengths are those that a `numeric` certainly holds: it must never raise an error.
+    """
+
+    spelling = r"^-?(?:0|[1-9]\d{0,254})(?:\.\d{1,255})?(?:[eE][+-]?\d{1,3})?$"
+    template = "(substring((%(expressions)s) #>> '{}' from '%(spelling)s')::numeric %(comparison)s)"
+    arg_joiner = " -> "
+    output_field = BooleanField()
+
+    def __init__(self, column: str, keys: tuple[str, ...], comparison: str) -> None:
+        super().__init__(F(column), *map(Value, keys), spelling=self.spelling, comparison=comparison)
 
 
 def path_text(keys: Sequence[str]) -> str:
@@ -101,33 +137,48 @@ def _key(text: str) -> str:
 
 def _value(text: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=Decimal, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return text
-    return value if _is_finite(value) else text
+    return value if _fits(value) else text
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
 
 
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, list | dict):
-        return all(map(_is_finite, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, float) or math.isfinite(value)
+def _fits(value: Any) -> bool:
+    """Whether a number is one that a setting may be; what is not can only be text."""
+    if not isinstance(value, Decimal):
+        return True
+    exponent = value.as_tuple().exponent
+    return value.adjusted() <= 100_000 and isinstance(exponent, int) and exponent >= -16_000
 
 
 def _is_storable(value: Any) -> bool:
     """PostgreSQL's JSON holds neither NUL nor half a surrogate pair."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = encode(value, indent=None)
     return "\\u0000" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _spellings(value: Any) -> list[Any]:
-    """The JSON values that a person means: writers store 30 as a number or as text."""
-    if isinstance(value, bool | int | float):
+def _spellings(value: Any, written: str) -> list[Any]:
+    """The JSON values that a person means."""
+    if isinstance(value, bool):
         return [value, json.dumps(value)]
-    return [value]
+    if not is_number(value):
+        return [value]
+    return [value, *sorted({written, *_plain(value)} - {""})]
+
+
+def _plain(number: int | Decimal) -> set[str]:
+    """As programs write it: 30 and 30.0, or 7.5; unless that is very long."""
+    exact = Decimal(number)
+    if not -7 <= exact.adjusted() <= 21:
+        return set()
+    plain = format(exact, "f")
+    whole, _, part = plain.partition(".")
+    part = part.rstrip("0")
+    return {f"{whole}.{part}"} if part else {whole, f"{whole}.0"}
 
 
 def _shown(text: str) -> str:
