@@ -8,6 +8,7 @@ from typing import Any
 
 MOST_DEPTH = 64  # levels; what is deeper is kept as its JSON text
 _MOST_DIGITS = 4_000  # Python refuses to read integers of more than 4,300
+_MOST_DECIMALS = 16_383  # PostgreSQL has no more
 
 # --- Reading -----------------------------------------------------------------
 
@@ -58,7 +59,7 @@ def encode(value: Any, *, indent: int | None = 2) -> str:
 
 def _encode(value: Any, indent: int | None, depth: int) -> Iterator[str]:
     if not isinstance(value, dict | list) or not value:
-        yield str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+        yield _digits(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
         return
     is_object = isinstance(value, dict)
     inner, outer = (
@@ -71,6 +72,33 @@ def _encode(value: Any, indent: int | None, depth: int) -> Iterator[str]:
             yield f"{json.dumps(key, ensure_ascii=False)}: "
         yield from _encode(value[key] if is_object else key, indent, depth + 1)
     yield f"{outer}{'}' if is_object else ']'}"
+
+
+def _digits(value: Decimal) -> str:
+    """As PostgreSQL writes it, without an exponent, unless that would be endless."""
+    exponent = int(value.as_tuple().exponent)
+    return f"{value:f}" if -_MOST_DECIMALS <= exponent <= 0 else str(value)
+
+
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
+
+
+def indented(text: str, most: int) -> str:
+    """JSON text on indented lines, as far as that many characters go; nothing of it is written anew."""
+    parts: list[str] = []
+    room, depth, before = most, 0, ""
+    for match in _PIECE.finditer(text):
+        piece = match[0]
+        depth -= piece in "]}"
+        is_first = before in ("[", "{")
+        starts_line = not is_first if piece in "]}" else is_first or before == ","
+        part = f"\n{'  ' * depth}{piece}" if starts_line and before else piece
+        parts.append(f"{part} " if piece == ":" else part)
+        depth += piece in "[{"
+        before, room = piece, room - len(parts[-1])
+        if room < 0:
+            break
+    return "".join(parts)[:most]
 
 
 # --- Comparing ---------------------------------------------------------------

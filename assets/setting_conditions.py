@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import BooleanField, F, Func, Q, Value
 
-from assets.lossless import encode, is_number
+from assets.lossless import encode, is_number, same
 
 MAX_LENGTH = 500  # characters; more is not something a person wrote
 
@@ -20,6 +20,7 @@ _CONDITION = re.compile(
 )
 _KEY = re.compile(r'"(?:[^"\\]|\\.)*"|[^.]+', re.DOTALL)
 _BARE_KEY = re.compile(r'[^\s"=!<>.]+')
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class ConditionError(ValueError):
@@ -51,10 +52,10 @@ class SettingCondition:
             )
         operator, value = match["operator"] or "", _value(match["value"] or "")
         keys = tuple(_key(key) for key in _KEY.findall(match["path"]))
-        if not _is_storable([keys, value]):
-            raise ConditionError(f"“{_shown(text)}” has a character that no setting can hold.")
         if isinstance(value, list | dict):
             raise ConditionError(f"“{_shown(text)}” compares with a list or an object: name a key within it.")
+        if not _is_storable([*keys, value]):
+            raise ConditionError(f"“{_shown(text)}” has a character that no setting can hold.")
         if operator in {">", ">=", "<", "<="} and not is_number(value):
             raise ConditionError(f"“{_shown(text)}” compares with something that is not a number.")
         return cls(keys, operator, value, match["value"] or "")
@@ -128,6 +129,28 @@ def path_text(keys: Sequence[str]) -> str:
     return ".".join(key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False) for key in keys)
 
 
+def text_of(keys: Sequence[str], value: Any) -> str:
+    """The condition that a key has just this value; empty where none can be written."""
+    if value is None or isinstance(value, list | dict):
+        return ""
+    spellings = [encode(value)]
+    if isinstance(value, str):
+        spellings.insert(0, value)  # without quotes, where that is read as the same
+    for spelling in spellings:
+        text = f"{path_text(keys)}={spelling}"
+        if _says(text, tuple(keys), value):
+            return text
+    return ""
+
+
+def _says(text: str, keys: tuple[str, ...], value: Any) -> bool:
+    try:
+        condition = SettingCondition.parse(text)
+    except ConditionError:
+        return False
+    return condition.keys == keys and condition.operator == "=" and same(condition.value, value)
+
+
 def _key(text: str) -> str:
     try:
         return json.loads(text) if text.startswith('"') else text
@@ -155,10 +178,9 @@ def _fits(value: Any) -> bool:
     return value.adjusted() <= 100_000 and isinstance(exponent, int) and exponent >= -16_000
 
 
-def _is_storable(value: Any) -> bool:
+def _is_storable(values: Iterable[Any]) -> bool:
     """PostgreSQL's JSON holds neither NUL nor half a surrogate pair."""
-    text = encode(value, indent=None)
-    return "\\u0000" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return not any(_UNSTORABLE.search(value) for value in values if isinstance(value, str))
 
 
 def _spellings(value: Any, written: str) -> list[Any]:

@@ -2,13 +2,16 @@
 
 import json
 import operator
+from decimal import Decimal
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assets.lossless import encode
 from assets.models import WorkspaceAsset
-from assets.setting_conditions import ConditionError, SettingCondition
+from assets.setting_conditions import ConditionError, SettingCondition, text_of
 from tests.factories import make_asset
 
 SHAPES = [
@@ -106,3 +109,45 @@ def test_comparisons_select_what_python_does(db, rows_of, key, name, bound):
         )
 
     assert select(f"{key}{name}{json.dumps(bound)}") == {asset.id for asset, shape in made if holds(shape)}
+
+
+# --- Writing a condition ---------------------------------------------------------------
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+odd = st.sampled_from(
+    ["30", "true", "null", "1e999999999", " x ", '"q"', "a=b", ">=5", "[1]", "\\u0000", "", "é"]
+)
+exact = st.decimals(allow_nan=False, allow_infinity=False, places=9) | st.integers()
+said = st.booleans() | exact | texts | odd
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(texts | odd, min_size=1, max_size=3), said)
+def test_the_condition_of_any_value_finds_it(db, keys, value):
+    nested = encode(value)
+    for key in reversed(keys):
+        nested = f"{{{encode(key)}: {nested}}}"
+    WorkspaceAsset.objects.all().delete()
+    asset = make_asset()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workspace_assets SET generation_settings = %s", [nested])
+    assert select(text_of(keys, value)) == {asset.id}
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "text"),
+    [
+        (["steps"], 30, "steps=30"),
+        (["steps"], "30", 'steps="30"'),
+        (["quality"], "high", "quality=high"),
+        (["a", "b.c"], True, 'a."b.c"=true'),
+        ([""], "", '""=""'),
+        (["scale"], Decimal("7.50"), "scale=7.50"),
+        (["list"], [1], ""),
+        (["null"], None, ""),
+        (["long"], "x" * 500, ""),
+        (["long"], 10**499, ""),
+    ],
+)
+def test_the_condition_of_a_value_is_written_as_a_person_would(keys, value, text):
+    assert text_of(keys, value) == text
