@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
 
+from assets.likeness import Prompt, Request, prompt_of, request_of
 from assets.models import Profile, WorkspaceAsset
 from assets.setting_conditions import ConditionError, SettingCondition
 
@@ -112,6 +113,30 @@ class ConditionsField(forms.Field):
             return [SettingCondition.parse(text) for text in texts]
         except ConditionError as error:
             raise ValidationError(str(error)) from None
+
+
+class LikenessField(forms.UUIDField):
+    """An asset to be like, in the workspace or gone from it."""
+
+    default_error_messages = {"invalid": "Write the UUID of an asset."}
+
+
+class SamePromptField(LikenessField):
+    def clean(self, value: Any) -> Prompt | None:
+        asset_id = super().clean(value)
+        found = prompt_of(asset_id) if asset_id else None
+        if asset_id and found is None:
+            raise ValidationError("No asset of this UUID is known, neither here nor in library or ledger.")
+        return found
+
+
+class SameSettingsField(LikenessField):
+    def clean(self, value: Any) -> Request | None:
+        asset_id = super().clean(value)
+        found = request_of(asset_id) if asset_id else None
+        if asset_id and found is None:
+            raise ValidationError("Of this asset no settings are known, neither here nor in the ledger.")
+        return found
 
 
 class StrictForm(forms.Form):

@@ -17,12 +17,15 @@ from assets.fields import (
     MimeField,
     Owner,
     OwnerField,
+    SamePromptField,
+    SameSettingsField,
     SizeField,
     StrictForm,
     TypeField,
     WordsField,
     either,
 )
+from assets.likeness import Prompt, Request
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.pagination import Order
@@ -91,6 +94,14 @@ class SizeFilter(filters.Filter):
 
 class ConditionsFilter(filters.Filter):
     field_class = ConditionsField
+
+
+class SamePromptFilter(filters.Filter):
+    field_class = SamePromptField
+
+
+class SameSettingsFilter(filters.Filter):
+    field_class = SameSettingsField
 
 
 def _one_of(label: str, choices: Mapping[str, str], method: str) -> filters.ChoiceFilter:
@@ -215,6 +226,8 @@ class AssetFilterSet(ListFilterSet):
     size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
     size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
     setting = ConditionsFilter(label="Setting", method="filter_settings")
+    same_prompt = SamePromptFilter(label="Same prompt", method="filter_likeness")
+    same_settings = SameSettingsFilter(label="Same settings as", method="filter_likeness")
     sort = _sort(SORTS)
     view = _one_of("View", VIEWS, "leave")
 
@@ -243,6 +256,9 @@ class AssetFilterSet(ListFilterSet):
         for condition in value:
             queryset = queryset.filter(condition.as_q())
         return queryset
+
+    def filter_likeness(self, queryset: QuerySet, name: str, value: Prompt | Request) -> QuerySet:
+        return queryset.filter(value.as_q())
 
 
 LIBRARY_SORTS = {

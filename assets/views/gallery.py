@@ -105,6 +105,8 @@ def chip_text(filterset: AssetFilterSet, name: str, value: str) -> str:
         return EXPIRIES.get(value, value)
     if name == "user" and (owner := filterset.form.cleaned_data.get("user")):
         return owner.username or str(owner.id)
+    if name == "same_prompt" and (prompt := filterset.form.cleaned_data.get(name)):
+        value = prompt.text or "no prompt"
     return value if len(value) <= 80 else f"{value[:80]}…"
 
 
@@ -133,7 +135,7 @@ def switch(filterset: AssetFilterSet, name: str, labels: dict[str, str]) -> Iter
 
 def carried(filterset: AssetFilterSet) -> list[tuple[str, str]]:
     """What the rail chooses by links, for its form to keep."""
-    names = ("type", "model", "expires", "sort", "view")
+    names = ("type", "model", "expires", "same_prompt", "same_settings", "sort", "view")
     return [(name, values[0]) for name, values in filterset.given().items() if name in names]
 
 
