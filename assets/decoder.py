@@ -6,7 +6,9 @@ the bytes of memory it may map. It says "ready", then answers each packet until 
     {"mime": …, "seconds": …} with the descriptor of the file, and of where its preview goes if one is wanted
     {"width": …, "height": …, "duration": …, "frames": …, "rate": …} or {"fault": a sentence}
 
-It has descriptors instead of paths, and imports nothing of the project.
+With "metadata": true, what a generator wrote into the file goes to the second descriptor, as JSON.
+
+It has descriptors instead of paths, and imports nothing of the project but the file beside it.
 """
 
 import contextlib
@@ -55,6 +57,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a failure)
 def main(descriptor: int, memory: int) -> None:
     limit_resources(memory)
     allow_few_loaders()
+    sys.path.append(os.path.dirname(__file__))  # noqa: PTH120 (last, so that it hides nothing)
     with socket.socket(fileno=descriptor) as channel:
         channel.send(b"ready")
         while True:
@@ -87,6 +90,8 @@ def answer(request: dict[str, Any], file: int, output: int | None = None) -> Fac
     # The default action of SIGALRM ends the process even when a library never returns to Python.
     signal.setitimer(signal.ITIMER_REAL, request["seconds"])
     try:
+        if request.get("metadata") and output is not None:
+            return read_metadata(file, request["mime"], output)
         read = read_video if request["mime"] in DEMUXERS else read_image
         return read(file, request["mime"], output)
     except Refusal as refusal:
@@ -255,6 +260,27 @@ def picture(frame: VideoFrame, aspect: Fraction) -> pyvips.Image:
     image = pyvips.Image.new_from_memory(pixels, plane.width, plane.height, 3, "uchar")
     quarters = round(-frame.rotation / 90) % 4  # libvips turns the other way round
     return image.copy(interpretation="srgb").rot(f"d{quarters * 90}")
+
+
+# --- What a generator wrote into a file --------------------------------------
+
+
+def read_metadata(file: int, mime: str, output: int) -> Facts:
+    import decoder_metadata as metadata  # with Pillow, which previews do without
+
+    try:
+        if mime in DEMUXERS:
+            with open_video(file, mime) as container:
+                content = metadata.as_json([metadata.tag_texts(container.metadata)])
+        else:
+            os.lseek(file, 0, os.SEEK_SET)
+            with os.fdopen(file, "rb", closefd=False) as reader:
+                content = metadata.as_json(metadata.picture_texts(reader, mime))
+    except metadata.Unreadable as error:
+        raise Refusal(str(error)) from error
+    with os.fdopen(output, "wb", closefd=False) as written:
+        written.write(content)
+    return {"bytes": len(content)}
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def make_preview(source: BinaryIO) -> Preview:
         output.seek(0)
         content = output.read(MAX_PREVIEW_BYTES)
     if sniff(content) != WEBP:
-        raise _nonsense()
+        raise nonsense()
     return Preview(content, facts)
 
 
@@ -88,16 +88,16 @@ def _decode(source: BinaryIO, output: BinaryIO | None = None) -> FileFacts:
     known = sniff(head)
     if known is None:
         raise PreviewFault("The file is not a known image or video")
-    with _descriptor(source) as descriptor:
+    with descriptor_of(source) as descriptor:
         descriptors = [descriptor, output.fileno()] if output else [descriptor]
         answer = pool.run({"mime": known.mime}, descriptors)
     try:
         return _facts(known, answer)
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        raise _nonsense() from None
+        raise nonsense() from None
 
 
-def _nonsense() -> PreviewFault:
+def nonsense() -> PreviewFault:
     # The decoder has read what a stranger wrote: its answers are not trusted either.
     return PreviewFault("The decoder's answer makes no sense")
 
@@ -115,7 +115,7 @@ def _facts(known: Format, answer: dict[str, Any]) -> FileFacts:
 
 
 @contextlib.contextmanager
-def _descriptor(source: BinaryIO) -> Iterator[int]:
+def descriptor_of(source: BinaryIO) -> Iterator[int]:
     """A descriptor of the same bytes: of the file itself, or of a copy where it has none."""
     try:
         descriptor = source.fileno()
@@ -252,7 +252,7 @@ class DecoderPool:
         except TimeoutError:
             raise _too_slow(self.limits) from None
         except ValueError:
-            raise _nonsense() from None
+            raise nonsense() from None
         if "fault" in answer:
             raise PreviewFault(str(answer["fault"]))
         return answer
