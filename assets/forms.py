@@ -64,9 +64,8 @@ class TickedField(forms.Field):
 
 
 class SelectionForm(forms.Form):
-    """Which assets, and what is to be done to them: ticked ones, all that a filter selects, or of a job."""
+    """Which assets: ticked ones, or all that a filter selects."""
 
-    action = forms.ChoiceField(choices=Operation.Action.choices)
     ids = TickedField(required=False)
     select = forms.ChoiceField(
         choices=[("", "ticked"), ("all", "all that match")],
@@ -74,19 +73,29 @@ class SelectionForm(forms.Form):
         error_messages={"invalid_choice": "“select” is all, or left out."},
     )
     filter = forms.CharField(required=False, max_length=10_000, strip=False)
-    job = forms.UUIDField(required=False)
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         if data.get("select") == "all" and "filter" not in self.data:
             # Without it everything would be meant, by whoever only forgot it.
             self.add_error("filter", "“select=all” needs the filter that is meant, though it be empty.")
+        return data
+
+    def messages(self) -> list[str]:
+        return [message for messages in self.errors.values() for message in messages]
+
+
+class OperationForm(SelectionForm):
+    """What is to be done to assets: ticked ones, all that a filter selects, or those of a job."""
+
+    action = forms.ChoiceField(choices=Operation.Action.choices)
+    job = forms.UUIDField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
         if data.get("action") == Operation.Action.KEEP and not data.get("job"):
             self.add_error("job", "Keeping some of a job needs the job.")
         if data.get("action") == Operation.Action.KEEP and data.get("select"):
             # The rest would go, of which somebody said that all are meant.
             self.add_error("select", "What is kept of a job is ticked: “select=all” leaves no rest.")
         return data
-
-    def messages(self) -> list[str]:
-        return [message for messages in self.errors.values() for message in messages]

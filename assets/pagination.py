@@ -1,6 +1,6 @@
 """Keyset pages and capped counts: their cost does not grow with the table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from itertools import islice
@@ -10,6 +10,7 @@ from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db import connections
 from django.db.models import BooleanField, DateTimeField, F, Func, Model, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
 
@@ -66,6 +67,22 @@ def neighbours(queryset: QuerySet, order: Order, row: Model) -> tuple[Any | None
     cursor = Cursor(getattr(row, order.column), row.pk)
     before, after = (next(_walk(queryset, order, cursor, backward, 1), None) for backward in (True, False))
     return before, after
+
+
+def walk(queryset: QuerySet, order: Order, columns: Iterable[Any], size: int) -> Iterator[list[list[Any]]]:
+    """All rows in order, as lists of some columns, in chunks that are each a query of its own.
+
+    Rows that arrive or leave meanwhile neither repeat nor hide others. Between chunks nothing is held: no
+    transaction, no server-side cursor.
+    """
+    # As text, since a column may have times that no calendar of Python's has, such as infinity.
+    rows = queryset.values_list(Cast(order.column, TextField()), "pk", *columns)
+    cursor = None
+    while chunk := list(islice(_walk(rows, order, cursor, False, size), size)):
+        yield [row for _, _, *row in chunk]
+        if len(chunk) < size:
+            return
+        cursor = Cursor(*chunk[-1][:2])
 
 
 def cursor_of(row: Model, order: Order) -> str:

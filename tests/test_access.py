@@ -24,6 +24,7 @@ PAGES = [
     "library", "library_detail", "removed", "removed_entry",
     "operations", "operation", "operation_json", "operation_csv",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
+    "export", "library_export", "removed_export",
 ]  # fmt: skip
 WITHOUT_FILE = ["asset_file", "library_file"]  # the assets of these tests have none
 ON_ASSETS = ["promote", "delete", "extend", "restore", "undo_extension"]
@@ -91,6 +92,7 @@ def run(operation):
 def url_of(name, things):
     by_name = {
         "job": things.asset.job_id, "user": things.asset.user_id,
+        "export": "csv", "library_export": "json", "removed_export": "jsonl",
         "library_detail": things.saved.pk, "library_file": things.saved.pk,
         "library_preview": things.saved.pk, "removed_entry": things.entry.pk,
         "removed_preview": things.entry.pk, "restore": things.entry.pk,

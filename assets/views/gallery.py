@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from assets.access import viewers_only
+from assets.export import FORMATS
 from assets.filters import EXPIRIES, SORTS, VIEWS, AssetFilterSet
 from assets.models import WorkspaceAsset
 from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
@@ -53,6 +54,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "total": facets.total,
         "count_url": f"{reverse('count')}?{filterset.query()}",
         "facets": facets,
+        "export_urls": export_urls("export", filterset),
         "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in SORTS.items()})),
         "views": list(switch(filterset, "view", VIEWS)),
         "carried": carried(filterset),
@@ -131,6 +133,13 @@ def switch(filterset: AssetFilterSet, name: str, labels: dict[str, str]) -> Iter
     chosen = getattr(filterset, f"chosen_{name}")
     for value, label in labels.items():
         yield Option(label, filterset.query(**{name: value}), value == chosen)
+
+
+def export_urls(name: str, filterset: AssetFilterSet) -> list[tuple[str, str]]:
+    """Where the list is to be had in each format."""
+    return [
+        (known.label, f"{reverse(name, args=[form])}?{filterset.query()}") for form, known in FORMATS.items()
+    ]
 
 
 def carried(filterset: AssetFilterSet) -> list[tuple[str, str]]:

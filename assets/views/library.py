@@ -19,7 +19,7 @@ from assets.storage import LIBRARY
 from assets.views.cards import for_library_cards, library_cards, page_url, short_id
 from assets.views.columns import Column, row_columns
 from assets.views.files import report_on
-from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, switch
+from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
 
 
 @require_safe
@@ -41,6 +41,7 @@ def library(request: HttpRequest) -> HttpResponse:
         "cards": library_cards(page.rows, filterset.now),
         "total": capped_counts({"": Capped(filterset.qs, TOTAL_CAP)})[""][""],
         "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in LIBRARY_SORTS.items()})),
+        "export_urls": export_urls("library_export", filterset),
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",

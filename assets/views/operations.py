@@ -1,8 +1,8 @@
 """Operations: made, confirmed, watched, stopped, repeated, undone, and what became of each asset."""
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,7 +23,8 @@ from procrastinate.jobs import Status
 from assets import bulk, tasks
 from assets.access import RESTORE, VERBS, VIEW_OPERATIONS, check_may_run, may_run, only_with, operation_or_404
 from assets.bulk import Refused
-from assets.forms import SelectionForm, StartForm
+from assets.export import csv_lines, plain
+from assets.forms import OperationForm, StartForm
 from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.models import Disposition, Operation, Verb, WorkspaceAsset
 from assets.models.operations import IS_TROUBLED
@@ -80,7 +81,7 @@ def _in_state(found: QuerySet[Operation], state: str) -> QuerySet[Operation]:
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
     """Freezes a selection and leads to its confirmation; nothing is done yet."""
-    form = SelectionForm(request.POST)
+    form = OperationForm(request.POST)
     wanted = request.POST.get("action", "")
     check_may_run(request.user, wanted if wanted in Operation.Action.values else Operation.Action.KEEP)
     try:
@@ -272,29 +273,11 @@ def operation_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The result of each asset, however many."""
     found = operation_or_404(pk)
     rows = found.items.order_by("asset_id").values_list("asset_id", "verb", "state", "reason")
-    lines = _csv_lines([("asset_id", "verb", "state", "reason")], rows.iterator(chunk_size=2_000))
+    results = ([plain(str(value)) for value in row] for row in rows.iterator(chunk_size=2_000))
+    lines = csv_lines(chain([("asset_id", "verb", "state", "reason")], results))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="operation-{found.pk}.csv"'
     return response
-
-
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv_lines(*parts: Iterable[tuple]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    for rows in parts:
-        for row in rows:
-            yield writer.writerow([_plain(str(value)) for value in row])
-
-
-def _plain(text: str) -> str:
-    """A reason may have words of others in it, and a spreadsheet would run a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 # --- Steering ----------------------------------------------------------------

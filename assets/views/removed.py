@@ -20,7 +20,7 @@ from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import PROMPT_START, page_url, short_id
 from assets.views.columns import Column
-from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, switch
+from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
 from assets.views.status import status
 
 
@@ -70,6 +70,7 @@ def removed(request: HttpRequest) -> HttpResponse:
         "entries": entries(page.rows, filterset.now, may_restore=request.user.has_perm(RESTORE)),
         "total": capped_counts({"": Capped(filterset.qs, TOTAL_CAP)})[""][""],
         "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in REMOVED_SORTS.items()})),
+        "export_urls": export_urls("removed_export", filterset),
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
