@@ -71,8 +71,9 @@ def operation_or_404(pk: int) -> Operation:
     return operation
 
 
-def disposition_or_404(pk: int) -> Disposition:
-    entry = Disposition.objects.select_related("actor", "restored_by").filter(pk=pk).first()
+def disposition_or_404(pk: int, entries: QuerySet[Disposition] | None = None) -> Disposition:
+    queryset = Disposition.objects.all() if entries is None else entries
+    entry = queryset.select_related("actor", "restored_by").filter(pk=pk).first()
     if entry is None:
         raise Http404("There is no such entry in the ledger.")
     return entry

@@ -57,6 +57,18 @@ def encode(value: Any, *, indent: int | None = 2) -> str:
     return "".join(_encode(value, indent, 0))
 
 
+def encode_start(value: Any, most: int) -> str:
+    """The first of its JSON on one line, a little more than so many characters, however long it is."""
+    parts: list[str] = []
+    room = most
+    for part in _encode(value, None, 0):
+        parts.append(part)
+        room -= len(part)
+        if room < 0:
+            break
+    return "".join(parts)
+
+
 def _encode(value: Any, indent: int | None, depth: int) -> Iterator[str]:
     if not isinstance(value, dict | list) or not value:
         yield _digits(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)

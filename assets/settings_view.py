@@ -1,50 +1,100 @@
-"""Generation settings as something to read: a bounded tree of rows, and JSON."""
+"""Generation settings as something to read: known parameters in groups, nested values as a bounded tree."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from assets.lossless import encode, is_number
+from assets.lossless import encode_start, is_number, same
+from assets.parameters import Parameter, parameters
+from assets.setting_conditions import text_of
 
-MOST_ROWS = 500
+MOST_LINES = 500
 MOST_DEPTH = 8
-MOST_TEXT = 2_000  # characters of one value
+MOST_TEXT = 2_000  # characters of one value that are shown
+MOST_COPIED = 10_000  # characters of one value that can be copied beside it
+LEAST_TEXT = 60  # characters of any value that are shown, however many there are
+MOST_CHARACTERS = 200_000  # of all values together
+
+Flags = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One line of the tree. A list or an object is a line of its own, its items the deeper ones after it."""
+class Value:
+    """One line: a value, or a list or an object with its items."""
 
-    depth: int
     key: str
     kind: str  # text, number, boolean, null, list, object
     text: str
+    is_cut: bool = False
+    copy: str = ""  # the whole, unless it is empty or very long
+    condition: str = ""  # what finds all assets with this value, if anything can
+    items: list["Value"] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsTree:
-    rows: list[SettingRow]
+class Setting:
+    """A parameter: its value, and after it what other keys say of it that is not the same."""
+
+    label: str
+    group: str
+    keys: tuple[str, ...]
+    values: list[Value]
+    flags: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    groups: list[tuple[str, list[Setting]]]
+    values: list[Value]  # of settings that are not an object
     note: str  # what a person must know of the whole: empty, null, not an object, cut short
 
 
-def tree(settings: Any) -> SettingsTree:
-    rows = list(islice(_rows(settings, 0), MOST_ROWS + 1))
-    note = _note(settings)
-    if len(rows) > MOST_ROWS:
-        note = f"These are the first {MOST_ROWS} lines; the JSON has them all."
-    return SettingsTree(rows[:MOST_ROWS], note)
-
-
-def as_json(settings: Any) -> str:
-    return encode(settings)
+def inspect(settings: Any, flags: Flags) -> Inspector:
+    room = _Room()
+    shown = [_setting(each, flags.get(each.name, []), room) for each in room.of(parameters(settings))]
+    groups = [(name, list(members)) for name, members in groupby(shown, attrgetter("group"))]
+    values = [] if isinstance(settings, dict) else list(_lines(settings, room))
+    return Inspector(groups, values, _note(settings, room))
 
 
 def is_nsfw(settings: Any) -> bool:
     return isinstance(settings, dict) and settings.get("content_mode") == "nsfw"
 
 
-def _note(settings: Any) -> str:
+@dataclass(slots=True)
+class _Room:
+    """What the page still has room for."""
+
+    lines: int = MOST_LINES
+    characters: int = MOST_CHARACTERS
+    is_short: bool = False  # something found none
+
+    def of(self, items: Iterable[Any]) -> Iterator[Any]:
+        """As many of the items as there are lines for."""
+        for item in items:
+            if self.lines <= 0:
+                self.is_short = True
+                return
+            self.lines -= 1
+            yield item
+
+    def show(self, text: str) -> str:
+        shown = text[: max(LEAST_TEXT, min(MOST_TEXT, self.characters))]
+        self.characters -= len(shown)
+        return shown
+
+    def copy(self, text: str) -> str:
+        if len(text) > min(MOST_COPIED, self.characters):
+            return ""
+        self.characters -= len(text)
+        return text
+
+
+def _note(settings: Any, room: _Room) -> str:
+    if room.is_short:
+        return f"These are the first {MOST_LINES} lines; the JSON has them all."
     if settings is None:
         return "No settings were stored (null)."
     if not isinstance(settings, dict):
@@ -52,15 +102,41 @@ def _note(settings: Any) -> str:
     return "" if settings else "The settings are empty: {}."
 
 
-def _rows(value: Any, depth: int) -> Iterator[SettingRow]:
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield SettingRow(depth, str(key), _kind(item), _text(item, depth))
-            if isinstance(item, dict | list) and depth < MOST_DEPTH:
-                yield from _rows(item, depth + 1)
-    elif value is not None:
-        yield SettingRow(depth, "", _kind(value), _text(value, depth))
+def _setting(parameter: Parameter, flags: list[str], room: _Room) -> Setting:
+    said = zip(parameter.keys, parameter.values, strict=True)
+    key = next(key for key, value in said if same(value, parameter.value))
+    pairs = [(key, parameter.value), *parameter.others]
+    values = [_value(key, value, (key,), 0, room) for key, value in pairs]
+    return Setting(parameter.label, parameter.group, parameter.keys, values, flags)
+
+
+def _lines(settings: Any, room: _Room) -> Iterator[Value]:
+    if isinstance(settings, list):
+        yield from _items(settings, None, 0, room)
+    elif settings is not None:
+        yield _value("", settings, None, 0, room)
+
+
+def _value(key: str, value: Any, path: tuple[str, ...] | None, depth: int, room: _Room) -> Value:
+    """The path is that of a condition; within a list there is none."""
+    is_branch = isinstance(value, dict | list) and depth < MOST_DEPTH
+    whole = value if isinstance(value, str) else encode_start(value, MOST_COPIED)
+    text = _length(value) if is_branch else room.show(whole)
+    return Value(
+        key=key,
+        kind=_kind(value),
+        text=text,
+        is_cut=not is_branch and len(text) < len(whole),
+        copy="" if value is None else room.copy(whole),
+        condition=text_of(path, value) if path else "",
+        items=list(_items(value, path, depth + 1, room)) if is_branch else [],
+    )
+
+
+def _items(value: dict | list, path: tuple[str, ...] | None, depth: int, room: _Room) -> Iterator[Value]:
+    for key in room.of(value if isinstance(value, dict) else range(len(value))):
+        inner = (*path, key) if path and isinstance(value, dict) else None
+        yield _value(str(key), value[key], inner, depth, room)
 
 
 def _kind(value: Any) -> str:
@@ -71,15 +147,6 @@ def _kind(value: Any) -> str:
     if is_number(value):
         return "number"
     return {str: "text", list: "list", dict: "object"}[type(value)]
-
-
-def _text(value: Any, depth: int) -> str:
-    if isinstance(value, dict | list):
-        if depth < MOST_DEPTH:
-            return _length(value)
-        value = encode(value, indent=None)
-    text = value if isinstance(value, str) else encode(value, indent=None)
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 
 def _length(value: dict | list) -> str:

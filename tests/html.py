@@ -38,6 +38,19 @@ class Page:
         return None
 
 
+def setting_lines(page):
+    """Each line of the settings inspector, with its depth."""
+    inspector = page.response.context["inspector"]
+    known = [value for _, settings in inspector.groups for setting in settings for value in setting.values]
+    return list(_lines([*known, *inspector.values], 0))
+
+
+def _lines(values, depth):
+    for value in values:
+        yield depth, value
+        yield from _lines(value.items, depth + 1)
+
+
 class _Text(HTMLParser):
     def __init__(self):
         super().__init__()

@@ -14,7 +14,7 @@ from assets.purge import purge
 from assets.saving import Labels
 from tests import samples
 from tests.factories import GONE, make_asset, make_user
-from tests.html import Page
+from tests.html import Page, setting_lines
 
 pytestmark = pytest.mark.django_db
 
@@ -267,7 +267,7 @@ def test_a_saved_asset_shows_how_it_was_made(fetch, save):
     )  # fmt: skip
     shown = fetch(page_of(asset))
     entry = Disposition.objects.get()
-    rows = [(row.key, row.text) for row in shown.response.context["settings_tree"].rows]
+    rows = [(line.key, line.text) for _, line in setting_lines(shown)]
     assert ("guidance_scale", "7.5") in rows
     assert ("id", "s1") in rows
     assert texts(shown, "job_id") == [str(asset.job_id)]

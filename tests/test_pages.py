@@ -13,6 +13,7 @@ from django.utils import timezone
 from assets import bulk, dispositions
 from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user, unenforce_keys
+from tests.html import setting_lines
 
 pytestmark = pytest.mark.django_db
 
@@ -126,16 +127,16 @@ def test_settings_of_every_shape_are_shown(fetch, client, shape):
 
 def test_settings_are_a_tree(fetch):
     shown = fetch(detail_of(make_asset(generation_settings=SETTINGS[0])))
-    rows = [(row.depth, row.key, row.kind, row.text) for row in shown.response.context["settings_tree"].rows]
+    rows = [(depth, line.key, line.kind, line.text) for depth, line in setting_lines(shown)]
     assert rows == [
+        (0, "steps", "number", "30"),
+        (0, "conditioning_settings", "object", "1 key"),
+        (1, "start_frame_num", "number", "4"),
         (0, "tags", "list", "4 items"),
         (1, "0", "text", "a"),
         (1, "1", "number", "1"),
         (1, "2", "null", "null"),
         (1, "3", "boolean", "true"),
-        (0, "steps", "number", "30"),
-        (0, "conditioning_settings", "object", "1 key"),
-        (1, "start_frame_num", "number", "4"),
     ]
 
 

@@ -14,7 +14,7 @@ from assets.models import Disposition, Operation, WorkspaceAsset
 from assets.purge import purge
 from tests import samples
 from tests.factories import GONE, make_asset, make_assets, make_user
-from tests.html import Page
+from tests.html import Page, setting_lines
 
 pytestmark = pytest.mark.django_db
 
@@ -406,7 +406,7 @@ def test_every_column_is_shown_as_it_was(fetch, delete):
     texts = {column.name: column.text for column in columns}
     assert texts["user_id"] == f"ada · {entry.user_id}"
     assert (texts["width"], texts["thumbnail_path"]) == ("640", "null")
-    assert ("steps", "31") in [(row.key, row.text) for row in shown.response.context["settings_tree"].rows]
+    assert ("steps", "31") in [(line.key, line.text) for _, line in setting_lines(shown)]
 
 
 def test_a_user_without_a_profile_is_named_by_id(fetch, delete):

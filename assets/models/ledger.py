@@ -6,7 +6,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.indexes import HashIndex
 from django.db import connection, models
-from django.db.models.functions import Coalesce, Now
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Cast, Coalesce, Now
 
 from assets.lossless import LosslessDecoder
 from assets.models.upstream import StoreKey
@@ -52,6 +53,12 @@ class DispositionQuerySet(models.QuerySet["Disposition"]):
 
     def of_assets(self, asset_ids: Iterable[UUID]) -> "DispositionQuerySet":
         return self.filter(asset_id__in=list(asset_ids))
+
+    def with_settings_text(self) -> "DispositionQuerySet":
+        """With the asset's settings as the database writes them, which are cut short nowhere."""
+        return self.annotate(
+            settings_text=Cast(KeyTransform("generation_settings", "row"), models.TextField())
+        )
 
 
 class Disposition(models.Model):

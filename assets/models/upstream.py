@@ -14,7 +14,7 @@ from django.contrib.postgres.functions import RandomUUID, TransactionNow
 from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connections, models
-from django.db.models.functions import Upper
+from django.db.models.functions import Cast, Upper
 
 from assets.lossless import LosslessDecoder
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
@@ -130,6 +130,10 @@ class WorkspaceAssetQuerySet(PromptQuerySet):
 
     def for_job(self, job_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(job_id=job_id)
+
+    def with_settings_text(self) -> "WorkspaceAssetQuerySet":
+        """With the settings as the database writes them, which are cut short nowhere."""
+        return self.annotate(settings_text=Cast("generation_settings", models.TextField()))
 
     def expired(self, at: datetime) -> "WorkspaceAssetQuerySet":
         return self.filter(expires_at__lte=at)

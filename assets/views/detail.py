@@ -8,7 +8,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from assets import settings_view
 from assets.access import asset_or_404, no_such_asset, viewers_only
 from assets.filters import AssetFilterSet
 from assets.humanize import expiry, since_text
@@ -19,6 +18,7 @@ from assets.storage import WORKSPACE
 from assets.views.cards import cards, for_cards, page_url
 from assets.views.columns import row_columns
 from assets.views.files import report_on
+from assets.views.settings import row_of, settings_context
 
 MOST_SIBLINGS = 24
 
@@ -26,13 +26,15 @@ MOST_SIBLINGS = 24
 @require_safe
 @viewers_only
 def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    asset = WorkspaceAsset.objects.filter(id=asset_id).first()
+    asset = WorkspaceAsset.objects.with_settings_text().filter(id=asset_id).first()
     if asset is None:
         return redirect(where_it_went_or_404(asset_id))
     filterset = AssetFilterSet(request.GET)
     query = filterset.query() if filterset.is_valid() else ""
     siblings = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
     owner = usernames([asset.user_id]).get(asset.user_id)
+    file = report_on(asset, WORKSPACE, asset.temp_storage_path)
+    settings_url = page_url("settings_json", asset_id)
     context = {
         "asset": asset,
         "asset_id_text": str(asset_id),
@@ -41,11 +43,8 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "columns": row_columns(asset, owner=owner),
         "expiry": expiry(asset.expires_at, filterset.now),
         "created": since_text(asset.created_at, filterset.now),
-        "file": report_on(asset, WORKSPACE, asset.temp_storage_path),
-        "settings_tree": settings_view.tree(asset.generation_settings),
-        "settings_url": page_url("settings_json", asset_id),
-        "settings_text": settings_view.as_json(asset.generation_settings),
-        "is_nsfw": settings_view.is_nsfw(asset.generation_settings),
+        "file": file,
+        **settings_context(row_of(asset), asset.settings_text, file=file, url=settings_url),
         "siblings": cards(siblings[:MOST_SIBLINGS], filterset.now, query),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),
@@ -68,8 +67,8 @@ def where_it_went_or_404(asset_id: UUID) -> str:
 @require_safe
 @viewers_only
 def settings_json(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    text = settings_view.as_json(asset_or_404(asset_id).generation_settings)
-    return HttpResponse(text, content_type="application/json")
+    asset = asset_or_404(asset_id, WorkspaceAsset.objects.with_settings_text().only("id"))
+    return HttpResponse(asset.settings_text or "null", content_type="application/json")
 
 
 def around(asset: WorkspaceAsset, filterset: AssetFilterSet, query: str) -> dict[str, str]:

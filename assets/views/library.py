@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from assets import settings_view
 from assets.access import RESTORE, VIEW_LIBRARY, only_with, saved_or_404
 from assets.filters import LIBRARY_SORTS, LibraryFilterSet
 from assets.humanize import instant_text, since_text, span_text
@@ -18,8 +17,9 @@ from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_p
 from assets.storage import LIBRARY
 from assets.views.cards import for_library_cards, library_cards, page_url, short_id
 from assets.views.columns import Column, row_columns
-from assets.views.files import report_on
+from assets.views.files import FileReport, report_on
 from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.settings import settings_context
 
 
 @require_safe
@@ -60,37 +60,33 @@ def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         Disposition.objects.of_assets([asset_id])
         .filter(action=Disposition.Action.PROMOTED, restored_at=None)
         .select_related("actor", "operation")
+        .with_settings_text()
         .order_by("-id")
         .first()
     )
+    file = report_on(saved, LIBRARY, saved.storage_path)
     context = {
         "asset": saved,
         "owner": owner or short_id(saved.user_id),
         "columns": row_columns(saved, owner=owner),
-        "file": report_on(saved, LIBRARY, saved.storage_path),
+        "file": file,
         "saved": since_text(saved.created_at, filterset.now),
         "entry": entry,
-        **(_provenance(entry) if entry else {}),
+        **(_provenance(entry, file) if entry else {}),
         **_way_back(request, entry, filterset.now),
     }
     return render(request, "assets/library_detail.html", context)
 
 
-def _provenance(entry: Disposition) -> dict[str, Any]:
+def _provenance(entry: Disposition, file: FileReport) -> dict[str, Any]:
     """How it was made: what the library has no column for, as the ledger keeps it."""
     row = entry.row if isinstance(entry.row, dict) else {}
-    settings = row.get("generation_settings")
     names = ("job_id", "asset_index", "generation_seed", "created_at", "temp_storage_path")
     facts = [_fact(name, row.get(name)) for name in names]
     for name in ("file", "thumbnail"):
         if copied := (entry.saved or {}).get(name):
             facts.append(Column(f"sha256 of the {name}", copied["sha256"], copied["sha256"]))
-    return {
-        "provenance": facts,
-        "is_nsfw": settings_view.is_nsfw(settings),
-        "settings_tree": settings_view.tree(settings),
-        "settings_text": settings_view.as_json(settings),
-    }
+    return {"provenance": facts, **settings_context(row, entry.settings_text, file=file)}
 
 
 def _fact(name: str, value: Any) -> Column:

@@ -15,12 +15,14 @@ from assets import settings_view
 from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
 from assets.filters import REMOVED_SORTS, RemovedFilterSet
 from assets.humanize import instant_text, since_text, size_text, span_text
+from assets.lossless import encode
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import PROMPT_START, page_url, short_id
-from assets.views.columns import Column
+from assets.views.columns import Column, settings_column
 from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.settings import settings_context
 from assets.views.status import status
 
 
@@ -82,18 +84,16 @@ def removed(request: HttpRequest) -> HttpResponse:
 @require_safe
 @only_with(VIEW_LEDGER)
 def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
-    entry = disposition_or_404(pk)
+    entry = disposition_or_404(pk, Disposition.objects.with_settings_text())
     [shown] = entries([entry], timezone.now(), may_restore=request.user.has_perm(RESTORE))
     row = entry.row if isinstance(entry.row, dict) else {}
-    generation_settings = row.get("generation_settings")
     others = Disposition.objects.of_assets([entry.asset_id]).exclude(pk=pk).order_by("-id")
     context = {
         "entry": entry,
         "shown": shown,
         "prompt": row.get("original_prompt"),
-        "columns": row_columns(row, shown.owner),
-        "settings_tree": settings_view.tree(generation_settings),
-        "settings_text": settings_view.as_json(generation_settings),
+        "columns": row_columns(row, shown.owner, entry.settings_text),
+        **settings_context(row, entry.settings_text),
         "others": list(others.values_list("id", "disposed_at")[:20]),
         "is_live": WorkspaceAsset.objects.filter(id=entry.asset_id).exists(),
         "is_saved": LibraryAsset.objects.filter(id=entry.asset_id).exists(),
@@ -104,12 +104,15 @@ def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "assets/removed_entry.html", context)
 
 
-def row_columns(row: dict[str, Any], owner: str) -> list[Column]:
+def row_columns(row: dict[str, Any], owner: str, settings_text: str | None) -> list[Column]:
     """Every column of the row that left, as JSON has it."""
     columns = []
     for field in WorkspaceAsset._meta.concrete_fields:
+        if field.attname == "generation_settings":
+            columns.append(settings_column(settings_text))
+            continue
         value = row.get(field.attname)
-        text = value if isinstance(value, str) else settings_view.as_json(value)
+        text = value if isinstance(value, str) else encode(value)
         shown = f"{owner} · {text}" if field.attname == "user_id" else text
         columns.append(Column(field.attname, shown, "" if value is None else text))
     return columns
