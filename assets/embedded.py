@@ -69,6 +69,7 @@ def _of_generator(said: dict[str, Any], raw: str) -> Embedded:
     if seed is not None:
         del settings["seed"]
     model = settings.pop("model", "")
+    settings.setdefault("generator", said["generator"])
     return Embedded(
         generator=_text(said["generator"]),
         prompt=_text(said["prompt"]) or _text(settings.pop("prompt", "")),

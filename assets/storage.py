@@ -159,16 +159,21 @@ class Store:
 
         Whoever opens the key finds the whole copy, or what was there before.
         """
+        with source.open(path) as file:
+            return self.put(file, key)
+
+    def put(self, file: BinaryIO, key: str) -> Copied:
+        """The same for a file from outside, all of it."""
         _check_key(key)
         target = Path(self._storage.path(key))
-        with source.open(path) as file:
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with _draft(target) as draft:
-                    _write(file, draft)
-                    size, sha256 = _read_again(file, draft)
-            except OSError as error:
-                raise _change_fault(error) from error
+        file.seek(0)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _draft(target) as draft:
+                _write(file, draft)
+                size, sha256 = _read_again(file, draft)
+        except OSError as error:
+            raise _change_fault(error) from error
         return Copied(key, size, sha256)
 
     def settle(self, path: str) -> None:
