@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 
-from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
+from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, SavedView, Verb, WorkspaceAsset
 
 View = Callable[..., HttpResponse]
 
@@ -24,6 +24,7 @@ VIEW_LEDGER = "assets.view_disposition"
 VIEW_OPERATIONS = "assets.view_operation"
 REVIEW = "assets.review_workspaceasset"
 RESTORE = "assets.restore_disposition"
+DELETE_SHARED_VIEWS = "assets.delete_savedview"
 VERBS = {
     Verb.PROMOTE: "assets.promote_workspaceasset",
     Verb.DELETE: "assets.delete_workspaceasset",
@@ -69,6 +70,16 @@ def operation_or_404(pk: int) -> Operation:
     if operation is None:
         raise Http404("There is no such operation: one that nobody confirms is put away after a day.")
     return operation
+
+
+def own_view_or_404(user: User, pk: int, *, or_with: str = "") -> SavedView:
+    """A view to change: one's own, or with a permission what others share. Private ones nobody else sees."""
+    view = SavedView.objects.visible_to(user).filter(pk=pk).first()
+    if view is None:
+        raise Http404("There is no such view, or it is somebody else's own.")
+    if view.owner_id != user.pk and not (or_with and user.has_perm(or_with)):
+        raise PermissionDenied
+    return view
 
 
 def disposition_or_404(pk: int, entries: QuerySet[Disposition] | None = None) -> Disposition:

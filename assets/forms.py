@@ -5,8 +5,10 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
-from assets.models import Operation
+from assets.filters import AssetFilterSet
+from assets.models import Operation, SavedView
 from assets.saving import Labels
 
 MOST_TAGS = 20
@@ -99,3 +101,29 @@ class OperationForm(SelectionForm):
             # The rest would go, of which somebody said that all are meant.
             self.add_error("select", "What is kept of a job is ticked: “select=all” leaves no rest.")
         return data
+
+
+class ViewForm(forms.Form):
+    """A name for a filter, and whether everybody sees it."""
+
+    name = forms.CharField(
+        max_length=SavedView._meta.get_field("name").max_length,
+        error_messages={"required": "Write a name for the view."},
+    )
+    shared = forms.BooleanField(required=False)
+
+    def messages(self) -> list[str]:
+        return [message for messages in self.errors.values() for message in messages]
+
+
+class NewViewForm(ViewForm):
+    filter = forms.CharField(required=False, max_length=10_000, strip=False)
+    replace = forms.BooleanField(required=False)
+
+    def clean_filter(self) -> str:
+        """The query string of what the gallery understands, without a cursor."""
+        filterset = AssetFilterSet(QueryDict(self.cleaned_data["filter"]))
+        if not filterset.is_valid():
+            reasons = [message for messages in filterset.errors.values() for message in messages]
+            raise ValidationError(["This filter is not understood, so it is not saved.", *reasons])
+        return filterset.query()

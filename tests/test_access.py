@@ -12,7 +12,15 @@ from django.urls import resolve, reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from assets import bulk, dispositions
-from assets.models import Disposition, Extension, LibraryAsset, Operation, OperationItem, WorkspaceAsset
+from assets.models import (
+    Disposition,
+    Extension,
+    LibraryAsset,
+    Operation,
+    OperationItem,
+    SavedView,
+    WorkspaceAsset,
+)
 from tests.factories import make_asset, make_assets
 from tests.html import Page
 
@@ -20,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = [
     "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries",
-    "suggest_users", "suggest_jobs",
+    "suggest_users", "suggest_jobs", "saved_views",
     "library", "library_detail", "removed", "removed_entry",
     "operations", "operation", "operation_json", "operation_csv",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
@@ -29,6 +37,7 @@ PAGES = [
 WITHOUT_FILE = ["asset_file", "library_file"]  # the assets of these tests have none
 ON_ASSETS = ["promote", "delete", "extend", "restore", "undo_extension"]
 ON_OPERATIONS = ["start", "cancel", "retry", "undo"]
+ON_VIEWS = ["saved_view", "delete_view"]  # whose roles are in test_saved_views.py
 ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone
 BY_ID = [
     "detail", "settings_json", "job", "user", "library_detail", "asset_file", "asset_preview",
@@ -114,7 +123,7 @@ def every_url():
 
 def everything():
     """All rows that anybody could change through the dashboard."""
-    models = [WorkspaceAsset, LibraryAsset, Disposition, Extension, Operation]
+    models = [WorkspaceAsset, LibraryAsset, Disposition, Extension, Operation, SavedView]
     rows = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
     rows["items"] = list(OperationItem.objects.order_by("operation_id", "asset_id").values())
     rows["jobs"] = ProcrastinateJob.objects.count()
@@ -122,7 +131,7 @@ def everything():
 
 
 def test_no_url_is_left_untested():
-    assert every_url() == {*PAGES, *ACTIONS, "healthz"}
+    assert every_url() == {*PAGES, *ACTIONS, *ON_VIEWS, "healthz"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -148,7 +157,7 @@ def test_somebody_without_a_role_is_told_so(client, things, name):
     assert b"whose role does not include this" in response.content
 
 
-@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations"}))
+@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations", "saved_views"}))
 def test_pages_are_only_read(client, admin, things, name):
     client.force_login(admin)
     assert client.post(url_of(name, things)).status_code == 405
@@ -266,6 +275,11 @@ def offered(page):
     return {resolve(url).url_name for url in [*(match[1] for match in found if match), *buttons]}
 
 
+def offered_to_all(url):
+    """Whoever sees a filter that is understood may give it a name."""
+    return {"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set()
+
+
 def pages_with_actions(things):
     yield from ("/assets/", "/assets/?view=table", "/assets/?expires=2h")
     for name in ("detail", "job", "user", "library", "library_detail", "removed", "removed_entry"):
@@ -290,7 +304,7 @@ def test_those_who_only_look_are_offered_nothing_that_is_refused(client, things,
     for url in pages_with_actions(things):
         shown = Page(client.get(url))
         assert shown.status == 200
-        assert offered(shown) == {"logout"}, url
+        assert offered(shown) == {"logout", *offered_to_all(url)}, url
         assert not re.search(r'data-verb=|data-undo=|<button[^>]* name="action"', shown.html), url
 
 
@@ -304,7 +318,7 @@ def test_those_who_only_look_may_watch_an_operation_that_runs(client, staff, thi
 def test_admins_are_offered_what_they_may_do(client, admin, things, saved_lately):
     client.force_login(admin)
     expected = {
-        "/assets/": {"operations"},
+        "/assets/": {"operations", "saved_views"},
         url_of("job", things): {"operations"},
         url_of("detail", things): {"promote", "extend", "delete"},
         url_of("library_detail", things): {"restore"},

@@ -278,15 +278,16 @@ def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
 # Four of them are the session, the user and the permissions; one looks for rows without a time
 # where those with one do not fill the page; one, at most once a minute, the types and models that exist.
 QUERIES = {
-    "/assets/": 11,
-    "/assets/?view=table": 11,
-    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 12,
+    "/assets/": 12,
+    "/assets/?view=table": 12,
+    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 13,
     "/assets/count/": 5,
     "/assets/{asset}/": 12,
     "/assets/{asset}/?model=sdxl": 12,
     "/jobs/{job}/": 8,
     "/users/{user}/": 10,
     "/queries/": 6,
+    "/views/": 5,
     "/suggest/users/?q=u": 5,
     "/suggest/jobs/?q=a": 6,
     "/admin/assets/workspaceasset/": 7,

@@ -16,6 +16,7 @@ from assets.filters import EXPIRIES, SORTS, VIEWS, AssetFilterSet
 from assets.models import WorkspaceAsset
 from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import cards, for_cards
+from assets.views.saved_views import rail_context
 from assets.views.status import status
 
 PAGE_SIZE = 60
@@ -60,6 +61,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "carried": carried(filterset),
         "conditions": filterset.given().get("setting", []),
         "created_type": created_type(filterset),
+        **rail_context(request.user, filterset),
     }
     return render(request, "assets/gallery.html", context)
 

@@ -26,6 +26,7 @@ PAGES = {
     "job": "/jobs/{foxes.id}/",
     "user": "/users/{ada.id}/",
     "queries": "/queries/",
+    "views": "/views/",
     "count": "/assets/count/?model=flux",
     "not found": f"/assets/{UUID(int=1)}/",
 }
