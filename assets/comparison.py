@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from assets.lossless import same
 from assets.models import WorkspaceAsset
+from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.parameters import GROUPS, MEASURED, OTHER, Parameter, parameters
 
 FEWEST, MOST = 2, 6  # assets side by side
@@ -44,6 +45,15 @@ class Row:
 def _differ(values: Sequence[Any]) -> bool:
     known = [value for value in values if value is not Missing.UNREAD]
     return any(not same(known[0], value) for value in known[1:])
+
+
+def readable(rows: WorkspaceAssetQuerySet, *, most_settings: int) -> list[WorkspaceAsset]:
+    """The rows by one query, without settings of more bytes than that."""
+    found = list(rows.with_settings_up_to(most_settings))
+    for row in found:
+        is_read = row.settings_size is None or row.settings_size <= most_settings
+        row.generation_settings = row.small_settings if is_read else Missing.UNREAD
+    return found
 
 
 # --- Rows --------------------------------------------------------------------
@@ -206,6 +216,12 @@ def caption(changed: Sequence[str]) -> str:
     if len(changed) < 2:
         return f"only the {changed[0]}" if changed else "same parameters"
     return ", ".join(changed[:3]) + (f" +{len(changed) - 3}" if len(changed) > 3 else "")
+
+
+def difference(base: WorkspaceAsset, other: WorkspaceAsset, *, say: Callable[[Sequence[str]], str]) -> str:
+    if Missing.UNREAD in (base.generation_settings, other.generation_settings):
+        return f"settings {Missing.UNREAD.value}"
+    return say(changes(base, other))
 
 
 # --- Words -------------------------------------------------------------------

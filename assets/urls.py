@@ -1,6 +1,7 @@
 from django.urls import path
 
 from assets.views import (
+    compare,
     detail,
     dispose,
     export,
@@ -22,6 +23,7 @@ urlpatterns = [
     path("assets/", gallery.gallery, name="gallery"),
     path("assets/count/", gallery.count, name="count"),
     path("assets/export.<str:form>", export.export, name="export"),
+    path("assets/compare/", compare.comparison, name="compare"),
     path("assets/<uuid:asset_id>/", detail.detail, name="detail"),
     path("assets/<uuid:asset_id>/settings.json", detail.settings_json, name="settings_json"),
     path("assets/<uuid:asset_id>/promote", dispose.promote, name="promote"),

@@ -21,6 +21,7 @@ from assets.models import (
     SavedView,
     WorkspaceAsset,
 )
+from assets.views.compare import compare_url
 from tests.factories import make_asset, make_assets
 from tests.html import Page
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = [
     "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries",
-    "suggest_users", "suggest_jobs", "saved_views",
+    "suggest_users", "suggest_jobs", "saved_views", "compare",
     "library", "library_detail", "removed", "removed_entry",
     "operations", "operation", "operation_json", "operation_csv",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
@@ -112,6 +113,8 @@ def url_of(name, things):
     about_asset = {"detail", "settings_json", "asset_file", "asset_preview", "promote", "delete", "extend"}
     if name in about_asset:
         return reverse(name, args=[things.asset.pk])
+    if name == "compare":
+        return compare_url(WorkspaceAsset.objects.values_list("id", flat=True)[:2])
     return reverse(name, args=[by_name[name]] if name in by_name else [])
 
 
@@ -157,7 +160,7 @@ def test_somebody_without_a_role_is_told_so(client, things, name):
     assert b"whose role does not include this" in response.content
 
 
-@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations", "saved_views"}))
+@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations", "saved_views", "compare"}))
 def test_pages_are_only_read(client, admin, things, name):
     client.force_login(admin)
     assert client.post(url_of(name, things)).status_code == 405
@@ -276,8 +279,9 @@ def offered(page):
 
 
 def offered_to_all(url):
-    """Whoever sees a filter that is understood may give it a name."""
-    return {"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set()
+    """Whoever sees cards may compare them, and give a filter that is understood a name."""
+    names = {"compare"} if url.startswith(("/assets/?", "/jobs/")) or url == "/assets/" else set()
+    return names | ({"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set())
 
 
 def pages_with_actions(things):
@@ -318,8 +322,8 @@ def test_those_who_only_look_may_watch_an_operation_that_runs(client, staff, thi
 def test_admins_are_offered_what_they_may_do(client, admin, things, saved_lately):
     client.force_login(admin)
     expected = {
-        "/assets/": {"operations", "saved_views"},
-        url_of("job", things): {"operations"},
+        "/assets/": {"operations", "saved_views", "compare"},
+        url_of("job", things): {"operations", "compare"},
         url_of("detail", things): {"promote", "extend", "delete"},
         url_of("library_detail", things): {"restore"},
         url_of("removed", things): {"restore"},

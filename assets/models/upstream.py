@@ -15,6 +15,7 @@ from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connections, models
 from django.db.models.functions import Cast, Upper
+from django.db.models.lookups import GreaterThan
 
 from assets.lossless import LosslessDecoder
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
@@ -124,6 +125,14 @@ class PromptQuerySet(models.QuerySet):
         )
 
 
+class _BytesStored(models.Func):
+    function, output_field = "pg_column_size", models.BigIntegerField()
+
+
+class _BytesOfText(models.Func):
+    template, output_field = "octet_length((%(expressions)s)::text)", models.BigIntegerField()
+
+
 class WorkspaceAssetQuerySet(PromptQuerySet):
     def for_user(self, user_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(user_id=user_id)
@@ -143,6 +152,17 @@ class WorkspaceAssetQuerySet(PromptQuerySet):
 
     def never_expiring(self) -> "WorkspaceAssetQuerySet":
         return self.filter(expires_at=None)
+
+    def with_settings_up_to(self, size: int) -> "WorkspaceAssetQuerySet":
+        """`settings_size` in bytes, and as `small_settings` the settings, null where they are larger.
+
+        What is large as it is stored is not unpacked to be measured.
+        """
+        stored, unpacked = _BytesStored("generation_settings"), _BytesOfText("generation_settings")
+        measured = models.Case(models.When(models.Q(GreaterThan(stored, size)), stored), default=unpacked)
+        rows = self.defer("generation_settings").annotate(settings_size=measured)
+        small = models.When(settings_size__lte=size, then="generation_settings")
+        return rows.annotate(small_settings=models.Case(small))
 
     def totals_by_type(self) -> "models.QuerySet[WorkspaceAsset, dict[str, Any]]":
         """Dictionaries of `asset_type`, `count` and `total_bytes`, from an index alone for one user."""

@@ -46,6 +46,7 @@ class Card:
     expires_at: str  # for scripts
     expires_at_text: str
     is_nsfw: bool
+    variation: str = ""  # what was asked for differently than for the asset it is shown with
 
     @property
     def label(self) -> str:

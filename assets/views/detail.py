@@ -11,14 +11,17 @@ from django.views.decorators.http import require_safe
 from assets.access import asset_or_404, no_such_asset, viewers_only
 from assets.filters import AssetFilterSet
 from assets.humanize import expiry, since_text
-from assets.models import Disposition, Job, LibraryAsset, WorkspaceAsset
+from assets.models import Job, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import neighbours
 from assets.storage import WORKSPACE
 from assets.views.cards import cards, for_cards, page_url
 from assets.views.columns import row_columns
+from assets.views.compare import compare_first_url
 from assets.views.files import report_on
 from assets.views.settings import row_of, settings_context
+from assets.views.variations import with_variations
+from assets.views.whereabouts import whereabouts
 
 MOST_SIBLINGS = 24
 
@@ -31,7 +34,8 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         return redirect(where_it_went_or_404(asset_id))
     filterset = AssetFilterSet(request.GET)
     query = filterset.query() if filterset.is_valid() else ""
-    siblings = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
+    rows = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
+    siblings = cards(rows[:MOST_SIBLINGS], filterset.now, query)
     owner = usernames([asset.user_id]).get(asset.user_id)
     file = report_on(asset, WORKSPACE, asset.temp_storage_path)
     settings_url = page_url("settings_json", asset_id)
@@ -45,7 +49,8 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "created": since_text(asset.created_at, filterset.now),
         "file": file,
         **settings_context(row_of(asset), asset.settings_text, file=file, url=settings_url),
-        "siblings": cards(siblings[:MOST_SIBLINGS], filterset.now, query),
+        "siblings": with_variations(siblings, str(asset_id)),
+        "compare_url": compare_first_url([asset_id, *(card.id for card in siblings)]),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),
     }
@@ -56,12 +61,10 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
 
 def where_it_went_or_404(asset_id: UUID) -> str:
     """The page of an asset that has left: in the library, else in the ledger."""
-    if LibraryAsset.objects.filter(id=asset_id).exists():
-        return page_url("library_detail", asset_id)
-    entry = Disposition.objects.of_assets([asset_id]).order_by("-id").first()
-    if entry is None:
+    page = whereabouts([asset_id]).get(asset_id)
+    if page is None:
         raise no_such_asset()
-    return reverse("removed_entry", args=[entry.pk])
+    return page
 
 
 @require_safe

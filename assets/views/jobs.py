@@ -7,11 +7,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from assets.access import job_or_404, viewers_only
+from assets.access import Parent, job_or_404, viewers_only
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
 from assets.views.cards import cards, for_cards
 from assets.views.columns import row_columns
+from assets.views.compare import compare_first_url
+from assets.views.variations import with_variations
 
 PAGE_SIZE = 60
 BY_INDEX = Order("asset_index")
@@ -28,15 +30,23 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     except CursorError as fault:
         error = str(fault)
     owner_id = parent.row.user_id if parent.row else page.rows[0].user_id if page.rows else None
+    found = cards(page.rows, timezone.now(), f"job={job_id}")
     context = {
         "job_id": job_id,
         "job": parent.row,
         "columns": row_columns(parent.row) if parent.row else [],
         "owner_id": owner_id,
         "owner": usernames([owner_id]).get(owner_id),
-        "cards": cards(page.rows, timezone.now(), f"job={job_id}"),
+        "cards": with_variations(found, _first_id(parent, page)) if found else [],
+        "compare_url": compare_first_url(card.id for card in found),
         "next_url": f"?after={page.after}" if page.after else "",
         "previous_url": f"?before={page.before}" if page.before else "",
         "errors": [error] if error else [],
     }
     return render(request, "assets/job.html", context)
+
+
+def _first_id(parent: Parent, page: Page) -> str:
+    """The asset of the least index, which an earlier page may have."""
+    first = parent.assets.order_by("asset_index", "id").values_list("id", flat=True).first
+    return str(first() if page.before else page.rows[0].id)

@@ -3,7 +3,7 @@ import { clearSelection, toggleFocused } from "./selection.js";
 import { act, undoLast } from "./verbs.js";
 
 const VERBS = { s: "promote", e: "extend", Delete: "delete" };
-const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"]' };
+const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"]', c: "#selection.open [data-compare]:enabled" };
 
 export function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

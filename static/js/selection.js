@@ -48,6 +48,7 @@ function show() {
   if (bar) {
     bar.classList.toggle("open", selected.size > 0);
     bar.querySelector("[data-selected]").textContent = selected.size.toLocaleString("en");
+    bar.querySelector("[data-compare]").disabled = selected.size < 2 || selected.size > 6;
     bar.querySelector("[data-copy-selected]").dataset.copy = [...selected].join("\n");
   }
   keep(KEY, [...selected]);

@@ -1,0 +1,34 @@
+"""What was asked for differently than for another asset, said under the picture."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from django.db.models.functions import MD5
+
+from assets.comparison import caption, difference, readable
+from assets.models import WorkspaceAsset
+from assets.views.cards import Card
+
+MOST_SETTINGS = 64_000  # bytes of one asset; a page has sixty of them
+
+
+def with_variations(cards: Sequence[Card], base_id: str) -> list[Card]:
+    """The cards with what changed since the base, which has nothing to say itself."""
+    ids = {UUID(base_id), *(UUID(card.id) for card in cards)}
+    rows = _readable(ids)
+    base = rows.pop(base_id, None)
+    if base is None:
+        return list(cards)
+    said = {pk: difference(base, row, say=caption) for pk, row in rows.items()}
+    return [replace(card, variation=said.get(card.id, "")) for card in cards]
+
+
+def _readable(asset_ids: Collection[UUID]) -> dict[str, WorkspaceAsset]:
+    """By a query whose answer is small, however long prompts and settings are."""
+    rows = WorkspaceAsset.objects.filter(id__in=asset_ids).defer("original_prompt")
+    digested = rows.annotate(prompt_digest=MD5("original_prompt"))
+    found = {str(row.id): row for row in readable(digested, most_settings=MOST_SETTINGS)}
+    for row in found.values():
+        row.original_prompt = row.prompt_digest  # that it differs is all that is said of it
+    return found
