@@ -28,7 +28,7 @@ from assets.comparison import (
     word_diff,
 )
 from assets.humanize import instant_text, length_text, size_text
-from assets.lossless import encode, same
+from assets.lossless import encode_start, same
 from assets.models import WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.storage import WORKSPACE
@@ -212,4 +212,4 @@ def _cell(name: str, value: Any, names: dict[UUID, str]) -> Cell:
         return Cell(f"{value} s ({length_text(value)})", "number")
     if isinstance(value, str):
         return Cell(cut(value, MOST_PROMPT if name.endswith("prompt") else MOST_TEXT), "text")
-    return Cell(cut(encode(value, indent=None), MOST_TEXT), "number")
+    return Cell(cut(encode_start(value, MOST_TEXT), MOST_TEXT), "number")
