@@ -280,7 +280,7 @@ def offered(page):
 
 def offered_to_all(url):
     """Whoever sees cards may compare them, and give a filter that is understood a name."""
-    names = {"compare"} if url.startswith(("/assets/?", "/jobs/")) or url == "/assets/" else set()
+    names = {"compare"} if url.startswith(("/assets/?", "/jobs/", "/users/")) or url == "/assets/" else set()
     return names | ({"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set())
 
 
