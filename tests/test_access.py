@@ -28,9 +28,9 @@ from tests.html import Page
 pytestmark = pytest.mark.django_db
 
 PAGES = [
-    "home", "gallery", "count", "detail", "settings_json", "job", "user", "queries",
+    "home", "gallery", "count", "detail", "settings_json", "embedded", "job", "user", "queries",
     "suggest_users", "suggest_jobs", "saved_views", "compare",
-    "library", "library_detail", "removed", "removed_entry",
+    "library", "library_detail", "library_embedded", "removed", "removed_entry",
     "operations", "operation", "operation_json", "operation_csv",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
     "export", "library_export", "removed_export",
@@ -41,8 +41,8 @@ ON_OPERATIONS = ["start", "cancel", "retry", "undo"]
 ON_VIEWS = ["saved_view", "delete_view"]  # whose roles are in test_saved_views.py
 ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone
 BY_ID = [
-    "detail", "settings_json", "job", "user", "library_detail", "asset_file", "asset_preview",
-    "library_file", "library_preview",
+    "detail", "settings_json", "embedded", "job", "user", "library_detail", "library_embedded",
+    "asset_file", "asset_preview", "library_file", "library_preview",
 ]  # fmt: skip
 BY_NUMBER = ["removed_entry", "removed_preview", "operation", "operation_json", "operation_csv"]
 MODELS = ["profile", "job", "workspaceasset", "libraryasset"]
@@ -103,14 +103,16 @@ def url_of(name, things):
     by_name = {
         "job": things.asset.job_id, "user": things.asset.user_id,
         "export": "csv", "library_export": "json", "removed_export": "jsonl",
-        "library_detail": things.saved.pk, "library_file": things.saved.pk,
-        "library_preview": things.saved.pk, "removed_entry": things.entry.pk,
+        "library_detail": things.saved.pk, "library_embedded": things.saved.pk,
+        "library_file": things.saved.pk, "library_preview": things.saved.pk, "removed_entry": things.entry.pk,
         "removed_preview": things.entry.pk, "restore": things.entry.pk,
         "undo_extension": things.extension.pk, "retry": things.failed.pk, "undo": things.undoable.pk,
         "operation": things.undoable.pk, "operation_json": things.undoable.pk,
         "operation_csv": things.undoable.pk, "start": things.ready.pk, "cancel": things.ready.pk,
     }  # fmt: skip
-    about_asset = {"detail", "settings_json", "asset_file", "asset_preview", "promote", "delete", "extend"}
+    about_asset = {
+        "detail", "settings_json", "embedded", "asset_file", "asset_preview", "promote", "delete", "extend",
+    }  # fmt: skip
     if name in about_asset:
         return reverse(name, args=[things.asset.pk])
     if name == "compare":

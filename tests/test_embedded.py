@@ -8,15 +8,18 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from assets import dispositions
 from assets.embedded import MOST_RAW, MetadataFault, read, storable, understood
 from assets.lossless import encode
-from assets.storage import FileFault
+from assets.storage import WORKSPACE, FileFault
 from tests import generated
+from tests.factories import make_asset
 from tests.generated import a1111, comfyui, png, stealth, tagged_video, unicode_comment, with_chunk, with_exif
 from tests.samples import png_header
 
@@ -202,3 +205,113 @@ def test_any_answer_of_the_decoder_is_metadata_or_a_fault(answer):
 
 def test_a_large_picture_is_read_within_the_limits():
     assert fault(generated.saved(Image.new("RGBA", (5000, 4000), (9, 9, 9, 255)), "PNG")) == NOTHING
+
+
+# --- Beside the row ----------------------------------------------------------------
+
+AS_IN_THE_FILE = {
+    "original_prompt": "a red fox in the snow,  (detailed:1.2)\n",
+    "model_used": "models/SD_XL_base_1.0.safetensors",
+    "generation_seed": 1234567,
+    "generation_settings": {
+        "negativePrompt": "blurry, low quality", "steps": 28, "cfg_scale": 6.50, "sampler_name": "dpm++ 2m",
+        "scheduler": "karras", "model_hash": "31e35c80fc", "clip_skip": 2, "version": "v1.10.1",
+        "processing_time": 3,
+    },
+    "width": 64, "height": 48,
+}  # fmt: skip
+
+
+def stored(content, **values):
+    asset = make_asset(**values)
+    WORKSPACE.put(io.BytesIO(content), asset.temp_storage_path)
+    return asset
+
+
+def shown_rows(page):
+    return {row.label: row[1:] for row in page.response.context["rows"]}
+
+
+@pytest.mark.django_db
+def test_a_row_that_says_the_same_is_quiet(fetch):
+    asset = stored(png({"parameters": a1111()}), **AS_IN_THE_FILE)
+    page = fetch(reverse("embedded", args=[asset.id]))
+    assert {verdict for _, _, verdict in shown_rows(page).values()} == {""}
+    assert "Written by AUTOMATIC1111. The row says the same." in page.text
+    assert "Steps: 28, Sampler: DPM++ 2M" in page.text
+
+
+@pytest.mark.django_db
+def test_what_differs_is_said_in_words(fetch):
+    row = {"steps": 30, "vae": "none", "hires_steps": 4, "clip_skip": "2"}
+    asset = stored(png({"parameters": a1111()}), generation_settings=row, width=None, height=None)
+    page = fetch(reverse("embedded", args=[asset.id]))
+    rows = shown_rows(page)
+    assert rows["Steps"] == ("28", "30", "differs")
+    assert rows["Seed"] == ("1234567", "7", "differs")
+    assert rows["Prompt"][2] == rows["Model"][2] == "differs"
+    assert rows["CFG scale"] == ("6.5", "", "only in the file")
+    assert rows["Size"] == ("64 × 48", "", "only in the file")
+    assert rows["Clip skip"] == ("2", "2", "")
+    differing = sum(bool(verdict) for _, _, verdict in rows.values())
+    assert f"{differing} of {len(rows)} are not as in the row" in page.text
+    assert "Steps differs File 28 Row 30" in page.text
+
+
+@pytest.mark.django_db
+def test_a_seed_that_nobody_knows_is_not_told(fetch):
+    texts = {"invokeai_metadata": json.dumps({"scheduler": "euler", "positive_prompt": "x"})}
+    asset = stored(png(texts), generation_seed=-1, generation_settings=None)
+    assert "Seed" not in shown_rows(fetch(reverse("embedded", args=[asset.id])))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_a_message_on_the_page(fetch, name):
+    content, sentence = BAD[name]
+    page = fetch(reverse("embedded", args=[stored(content()).id]))
+    assert page.status == 200
+    assert sentence in page.text
+
+
+@pytest.mark.django_db
+def test_a_missing_file_and_a_path_that_leaves_the_store_are_messages(fetch):
+    assert (
+        "The file is missing"
+        in fetch(reverse("embedded", args=[make_asset(temp_storage_path="no.png").id])).text
+    )
+    asset = make_asset(temp_storage_path="../../etc/passwd")
+    assert "The path leaves the store" in fetch(reverse("embedded", args=[asset.id])).text
+
+
+@pytest.mark.django_db
+def test_metadata_that_looks_like_html_stays_text(fetch):
+    text = "<script>alert(1)</script>\nSteps: 1, Sampler: <b>E</b>, CFG scale: 1, Seed: 1, <i>k</i>: <u>v</u>"
+    page = fetch(reverse("embedded", args=[stored(png({"parameters": text})).id]))
+    assert not any(mark in page.html for mark in ("<script>alert", "<b>E", "<i>k", "<u>v"))
+    assert "<script>alert(1)</script>" in page.text
+
+
+@pytest.mark.django_db
+def test_the_asset_page_loads_it_afterwards_and_a_file_is_read_once(fetch, client, monkeypatch):
+    asset = stored(png({"parameters": a1111()}))
+    url = reverse("embedded", args=[asset.id])
+    assert f'hx-get="{url}" hx-trigger="load"' in fetch(reverse("detail", args=[asset.id])).html
+    part = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert part.lstrip().startswith('<p class="quiet">Written by AUTOMATIC1111')
+    monkeypatch.setattr("assets.views.embedded.read", None)
+    assert fetch(url).html.startswith("<!doctype html>")
+    WORKSPACE.put(io.BytesIO(png()), asset.temp_storage_path)
+    monkeypatch.setattr("assets.views.embedded.read", read)
+    assert NOTHING in fetch(url).text
+
+
+@pytest.mark.django_db
+def test_what_was_saved_is_compared_with_what_the_ledger_keeps(fetch, admin):
+    asset = stored(png({"parameters": a1111()}), **AS_IN_THE_FILE)
+    dispositions.promote([asset.id], actor=admin)
+    page = fetch(reverse("library_embedded", args=[asset.id]))
+    assert "The row says the same." in page.text
+    assert (
+        reverse("library_embedded", args=[asset.id]) in fetch(reverse("library_detail", args=[asset.id])).html
+    )
