@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = [
     "home", "gallery", "count", "detail", "settings_json", "embedded", "job", "user", "queries",
-    "suggest_users", "suggest_jobs", "saved_views", "compare",
+    "suggest_users", "suggest_jobs", "suggest_settings", "setting_values", "saved_views", "compare",
     "library", "library_detail", "library_embedded", "removed", "removed_entry",
     "operations", "operation", "operation_json", "operation_csv",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",

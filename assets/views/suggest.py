@@ -6,15 +6,19 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, QueryDict
 from django.views.decorators.http import require_safe
 
 from assets.access import viewers_only
 from assets.fields import OwnerField
+from assets.filters import AssetFilterSet
 from assets.models import Job, Profile, WorkspaceAsset
+from assets.setting_conditions import ConditionError, SettingCondition
+from assets.setting_values import NEWEST, Key, occurring
 from assets.views.cards import short_id
 
 MOST = 10
+MOST_VALUES = 30
 RECENT = 300  # of the newest assets, whose owners and jobs are offered first
 
 
@@ -48,6 +52,59 @@ def jobs(request: HttpRequest) -> JsonResponse:
     return _answer(
         [{"value": str(pk), "label": short_id(pk), "note": prompt or name or ""} for pk, prompt, name in rows]
     )
+
+
+@require_safe
+@viewers_only
+def settings(request: HttpRequest) -> JsonResponse:
+    """Keys as they are typed, then after `=` or `!=` the values, of the rest of the filter's selection."""
+    match = _CONDITION.fullmatch(request.GET.get("q", "").replace("\0", "").strip()[:500])
+    selection = AssetFilterSet(QueryDict(request.GET.get("filter", ""))).qs
+    if match and not match["operator"]:
+        return _answer(_keys_like(match["path"], selection))
+    if match and match["operator"] in {"=", "!="}:
+        return _answer(_values_like(match["path"], match["operator"], match["value"].strip(), selection))
+    return _answer([])
+
+
+_CONDITION = re.compile(
+    r"""(?P<path>(?:"(?:[^"\\]|\\.)*"?|[^"=!<>])*)(?P<operator>>=|<=|!=|=|>|<)?(?P<value>.*)""", re.DOTALL
+)
+
+
+def _keys_like(typed: str, selection: QuerySet[WorkspaceAsset]) -> list[dict[str, str]]:
+    found = occurring(selection, values=1).keys
+    near = [key for key in found if typed.casefold() in key.text.casefold()]
+    near.sort(key=lambda key: not key.text.casefold().startswith(typed.casefold()))
+    return [_key(key) for key in near[:MOST]]
+
+
+def _key(key: Key) -> dict[str, str]:
+    note = f"{key.different:,} values" if key.different > 1 else "1 value"
+    if not key.values:
+        return {"value": key.text, "label": key.text, "note": "lists or objects"}
+    return {"value": f"{key.text}=", "label": key.text, "note": note, "more": "values"}
+
+
+def _values_like(
+    path: str, operator: str, typed: str, selection: QuerySet[WorkspaceAsset]
+) -> list[dict[str, str]]:
+    try:
+        keys = SettingCondition.parse(path).keys
+    except ConditionError:
+        return []
+    found = occurring(selection, values=MOST_VALUES, path=keys)
+    of = f" of the newest {NEWEST:,}" if found.is_part else ""
+    return [
+        {
+            "value": f"{key.text}{operator}{value.condition.removeprefix(f'{key.text}=')}",
+            "label": value.text[:60] or "“”",
+            "note": f"{value.number:,}{of}",
+        }
+        for key in found.keys
+        for value in key.values
+        if value.condition and typed.strip('"').casefold() in value.text.casefold()
+    ]
 
 
 def _typed(request: HttpRequest) -> str:

@@ -41,12 +41,18 @@ class Suggestions {
     url.searchParams.set("q", this.input.value);
     const other = this.input.form?.elements[this.input.dataset.suggestWith];
     if (other) url.searchParams.set(other.name, other.value);
+    if ("suggestWithin" in this.input.dataset) url.searchParams.set("filter", this.restOfForm());
     try {
       const response = await fetch(url, { signal: this.request.signal, headers: { Accept: "application/json" } });
       this.show((await response.json()).suggestions);
     } catch {
       this.close(); // aborted by the next key, or not answered: the field still works
     }
+  }
+
+  restOfForm() {
+    const others = [...this.input.form.elements].filter((field) => field !== this.input && field.name && field.value);
+    return new URLSearchParams(others.map((field) => [field.name, field.value])).toString();
   }
 
   show(suggestions) {
@@ -56,9 +62,9 @@ class Suggestions {
     this.input.removeAttribute("aria-activedescendant");
   }
 
-  option({ value, label, note }, index) {
+  option({ value, label, note, more = "" }, index) {
     const item = Object.assign(document.createElement("li"), { id: `${this.list.id}-${index}`, role: "option" });
-    item.dataset.value = value;
+    Object.assign(item.dataset, { value, more });
     item.append(label);
     if (note) item.append(Object.assign(document.createElement("small"), { textContent: note }));
     return item;
@@ -91,7 +97,8 @@ class Suggestions {
   choose(option) {
     this.input.value = option.dataset.value;
     this.close();
-    this.input.dispatchEvent(new Event("change", { bubbles: true }));
+    if (option.dataset.more) this.load(); // a key, whose values come next
+    else this.input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   close() {

@@ -27,6 +27,7 @@ PAGES = {
     "user": "/users/{ada.id}/",
     "queries": "/queries/",
     "views": "/views/",
+    "settings that occur": "/assets/settings/?user=ada",
     "count": "/assets/count/?model=flux",
     "not found": f"/assets/{UUID(int=1)}/",
 }

@@ -1,0 +1,118 @@
+"""Which settings really occur: the keys and their most frequent values among the newest of a selection.
+
+Only the newest are looked at, so that a page costs the same on any table, and only settings of a usual
+size; counts are of those, and every page says so.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import QuerySet
+
+from assets.models import WorkspaceAsset
+from assets.setting_conditions import path_text, text_of
+
+NEWEST = 2_000  # assets of the selection that are looked at
+MOST_KEYS = 100
+_MOST_BYTES = 65_536  # of the settings of one asset
+_MOST_TEXT = 600  # characters of a value; a condition has fewer
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    text: str
+    condition: str  # that a setting has this value; empty where none can be written
+    number: int  # of assets
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    path: tuple[str, ...]
+    number: int  # of assets that have it
+    different: int  # values
+    values: list[Value] = field(default_factory=list)  # the most frequent, lists and objects left out
+
+    @property
+    def text(self) -> str:
+        return path_text(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurring:
+    looked_at: int
+    keys: list[Key]
+
+    @property
+    def is_part(self) -> bool:
+        """Whether there are more assets than were looked at."""
+        return self.looked_at == NEWEST
+
+
+_OCCURRING = """
+    WITH newest AS MATERIALIZED (
+        SELECT CASE WHEN pg_column_size(settings) <= {bytes} AND octet_length(settings::text) <= {bytes}
+               AND jsonb_typeof(settings) = 'object' THEN settings END AS settings
+        FROM ({newest}) AS newest (settings)
+    ),
+    first AS (SELECT ARRAY[key] AS path, value FROM newest, jsonb_each(settings)),
+    second AS (SELECT path || key AS path, inner_.value FROM first, {inside} AS inner_),
+    third AS (SELECT path || key AS path, inner_.value FROM second, {inside} AS inner_),
+    every AS (SELECT * FROM first UNION ALL SELECT * FROM second UNION ALL SELECT * FROM third),
+    counted AS (
+        SELECT path, count(*) AS number, sum(count(*)) OVER of_path AS of_key,
+               count(*) OVER of_path AS different,
+               CASE WHEN jsonb_typeof(value) NOT IN ('object', 'array')
+               THEN left(value::text, {text} + 1) END AS text
+        FROM every WHERE %s::text[] IS NULL OR path = %s::text[]
+        GROUP BY path, value WINDOW of_path AS (PARTITION BY path)
+    ),
+    ranked AS (
+        SELECT *, dense_rank() OVER (ORDER BY of_key DESC, path) AS key_rank,
+               row_number() OVER (PARTITION BY path ORDER BY text IS NULL, number DESC, text) AS value_rank
+        FROM counted
+    )
+    SELECT key_rank, value_rank, path, of_key::bigint, different, number, text FROM ranked
+    WHERE key_rank <= {keys} AND value_rank <= %s
+    UNION ALL SELECT 0, 0, NULL, NULL, NULL, count(*), NULL FROM newest
+    ORDER BY key_rank, value_rank
+"""
+_INSIDE = "jsonb_each(CASE WHEN jsonb_typeof(value) = 'object' THEN value END)"
+
+
+def occurring(
+    assets: QuerySet[WorkspaceAsset], *, values: int, path: Sequence[str] | None = None
+) -> Occurring:
+    """The keys of a selection, or the one at a path, most frequent first, each with so many values."""
+    newest = assets.order_by("-created_at", "-id").values("generation_settings")[:NEWEST]
+    try:
+        sql, params = newest.query.get_compiler(using=newest.db).as_sql()
+    except EmptyResultSet:
+        return Occurring(0, [])
+    sizes = {"bytes": _MOST_BYTES, "text": _MOST_TEXT, "keys": MOST_KEYS, "inside": _INSIDE}
+    wanted = list(path) if path else None
+    with connections[newest.db].cursor() as cursor:
+        cursor.execute(_OCCURRING.format(newest=sql, **sizes), [*params, wanted, wanted, values])
+        [(*_, looked_at, _), *rows] = cursor.fetchall()
+    return Occurring(looked_at, _keys(rows))
+
+
+def _keys(rows: list[tuple]) -> list[Key]:
+    keys: dict[tuple[str, ...], Key] = {}
+    for _, _, path, of_key, different, number, text in rows:
+        key = keys.setdefault(tuple(path), Key(tuple(path), of_key, different))
+        if text is not None:
+            key.values.append(_value(key.path, text, number))
+    return list(keys.values())
+
+
+def _value(path: tuple[str, ...], text: str, number: int) -> Value:
+    if len(text) > _MOST_TEXT:
+        return Value(f"{text[:_MOST_TEXT]}…", "", number)
+    value: Any = json.loads(text, parse_float=Decimal)
+    condition = f"{path_text(path)}=null" if value is None else text_of(path, value)
+    return Value(value if isinstance(value, str) else text, condition, number)
