@@ -18,6 +18,7 @@ from assets.models import Disposition, Extension, Operation, OperationItem, Verb
 from assets.models.ledger import DispositionQuerySet
 from assets.outcomes import Outcomes, State
 from assets.pagination import Capped, capped_counts
+from assets.reviews import flags_among
 from assets.saving import Labels
 
 CONFIRM_ABOVE = 1_000  # assets, for which the number has to be typed
@@ -158,6 +159,9 @@ def start(operation: Operation, *, actor: User, confirmed: int | None, options: 
         raise Refused(f"Type {operation.total} to confirm so many assets. Nothing has been done yet.")
     if operation.state == Operation.State.READY and not operation.total:
         raise Refused("There is nothing to do: no asset was selected.")
+    flags = flags_among(operation, known=options.get("despite_flags", 0))
+    if operation.state == Operation.State.READY and flags.number:
+        raise Refused(f"{flags} Say that you want to save them all the same. Nothing has been done yet.")
     _move(
         operation,
         "It is not waiting to be confirmed.",
@@ -283,7 +287,9 @@ def _chunks(operation: Operation, verb: Verb) -> Iterator[list[UUID]]:
 def _act(verb: Verb, asset_ids: list[UUID], operation: Operation) -> None:
     common = {"actor": operation.actor, "operation": operation, "record": partial(_record, operation)}
     if verb == Verb.PROMOTE:
-        dispositions.promote(asset_ids, labels=Labels(**operation.options), **common)
+        labels = dict(operation.options)
+        despite_flags = labels.pop("despite_flags", 0)
+        dispositions.promote(asset_ids, labels=Labels(**labels), despite_flags=despite_flags, **common)
     elif verb == Verb.DELETE:
         dispositions.delete(asset_ids, **common)
     else:

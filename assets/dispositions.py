@@ -31,6 +31,7 @@ from assets.outcomes import (
     rows,
     together_or_singly,
 )
+from assets.reviews import objections
 from assets.saving import Copy, Labels, copy_to_library, spoilt
 
 BATCH = 1_000  # rows of one statement: the quickest, and locks are short
@@ -123,25 +124,39 @@ def promote(
     actor: User,
     operation: Operation | None = None,
     labels: Labels = Labels(),  # noqa: B008 (it never changes)
+    despite_flags: int = 0,
     record: Record = keep_no_record,
 ) -> Outcomes:
     """Moves assets to the permanent library: files first, outside of any transaction, then rows.
 
-    A crash between the two leaves the asset where it was; running again finishes it.
+    A crash between the two leaves the asset where it was; running again finishes it. A flagged asset is
+    not saved, unless by whoever knows of the flag: of all up to the review with the id `despite_flags`.
     """
-    copies = copy_to_library(list(asset_ids))
-    outcomes = {pk: failed(fault) for pk, fault in copies.faults.items()}
+    ids = list(asset_ids)
+    outcomes = _objected(ids, despite_flags)
+    copies = copy_to_library([pk for pk in ids if pk not in outcomes])
+    outcomes |= {pk: failed(fault) for pk, fault in copies.faults.items()}
     outcomes |= dict.fromkeys(copies.gone, GONE)
     if outcomes:
         note(outcomes, record)
 
     def act(ids: list[UUID]) -> Outcomes:
-        return _move_rows([copies.made[pk] for pk in ids], labels, actor, operation)
+        made = [copies.made[pk] for pk in ids]
+        return _move_rows(made, labels, actor, operation, despite_flags)
 
     return outcomes | together_or_singly(act, list(copies.made), record)
 
 
-def _move_rows(made: list[Copy], labels: Labels, actor: User, operation: Operation | None) -> Outcomes:
+def _objected(asset_ids: list[UUID], despite_flags: int) -> Outcomes:
+    """Before anything is copied in vain; what has left is told so instead."""
+    reasons = objections(asset_ids, known=despite_flags)
+    there = WorkspaceAsset.objects.filter(id__in=list(reasons)).values_list("id", flat=True)
+    return {pk: failed(reasons[pk]) for pk in there} if reasons else {}
+
+
+def _move_rows(
+    made: list[Copy], labels: Labels, actor: User, operation: Operation | None, despite_flags: int
+) -> Outcomes:
     keep_files_in_place()
     found = rows(
         f"SELECT id, user_id, temp_storage_path, thumbnail_path FROM workspace_assets WHERE {THESE}",  # noqa: S608
@@ -157,7 +172,8 @@ def _move_rows(made: list[Copy], labels: Labels, actor: User, operation: Operati
             outcomes[copy.asset_id] = failed("The asset was changed while it was being copied")
         else:
             unchanged.append(copy)
-    for pk, reason in spoilt(unchanged).items():
+    flagged = objections([copy.asset_id for copy in unchanged], known=despite_flags)
+    for pk, reason in (spoilt(unchanged) | flagged).items():
         outcomes[pk] = failed(reason)
     ready = {copy.asset_id: copy for copy in unchanged if copy.asset_id not in outcomes}
     entered = _enter_library(list(ready.values()), labels)

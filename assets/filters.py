@@ -6,7 +6,7 @@ from typing import Any
 
 import django_filters as filters
 from django import forms
-from django.db.models import BigIntegerField, QuerySet
+from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -26,7 +26,7 @@ from assets.fields import (
     either,
 )
 from assets.likeness import Prompt, Request
-from assets.models import Disposition, LibraryAsset, WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.pagination import Order
 from assets.setting_conditions import SettingCondition
@@ -53,6 +53,7 @@ SORTS = {
     "expires_at": ("Expiring soonest", Order("expires_at")),
     "-file_size_bytes": ("Largest first", Order("file_size_bytes", descending=True)),
 }
+VERDICTS = {"approved": "approved", "flagged": "flagged", "none": "neither"}
 VIEWS = {"grid": "Grid", "table": "Table"}
 
 _TIME_MESSAGES = {"invalid": "Write a day such as 2026-11-20 or a time such as 2026-11-20T10:30."}
@@ -144,6 +145,7 @@ class ListFilterSet(filters.FilterSet):
     """
 
     sorts: Mapping[str, tuple[str, Order]]
+    asset_id = "id"  # the column with the id of the asset that a row is about
 
     def __init__(self, data: QueryDict, queryset: QuerySet | None = None) -> None:
         super().__init__(data, queryset)
@@ -202,6 +204,12 @@ class ListFilterSet(filters.FilterSet):
     def filter_user(self, queryset: QuerySet, name: str, value: Owner) -> QuerySet:
         return queryset.filter(user_id=value.id)
 
+    def filter_verdict(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        standing = Review.objects.standing().filter(asset_id=OuterRef(self.asset_id))
+        if value == "none":
+            return queryset.filter(~Exists(standing))
+        return queryset.filter(Exists(standing.filter(verdict=value)))
+
 
 # --- The lists ------------------------------------------------------------------
 
@@ -228,6 +236,7 @@ class AssetFilterSet(ListFilterSet):
     setting = ConditionsFilter(label="Setting", method="filter_settings")
     same_prompt = SamePromptFilter(label="Same prompt", method="filter_likeness")
     same_settings = SameSettingsFilter(label="Same settings as", method="filter_likeness")
+    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
     sort = _sort(SORTS)
     view = _one_of("View", VIEWS, "leave")
 
@@ -283,6 +292,7 @@ class LibraryFilterSet(ListFilterSet):
     created_before = _until("Saved before", "created_at")
     size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
     size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
+    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
     sort = _sort(LIBRARY_SORTS)
 
     class Meta:
@@ -316,6 +326,7 @@ class RemovedFilterSet(ListFilterSet):
     """The ledger's."""
 
     sorts = REMOVED_SORTS
+    asset_id = "asset_id"
 
     action = _one_of("Why", dict(Disposition.Action.choices), "filter_action")
     actor = ActorFilter(label="By", method="filter_actor")
@@ -333,6 +344,7 @@ class RemovedFilterSet(ListFilterSet):
         max_value=BigIntegerField.MAX_BIGINT,
         error_messages={"invalid": "Write the number of an operation."},
     )
+    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
     sort = _sort(REMOVED_SORTS)
 
     class Meta:

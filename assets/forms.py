@@ -5,10 +5,11 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField
 from django.http import QueryDict
 
 from assets.filters import AssetFilterSet
-from assets.models import Operation, SavedView
+from assets.models import Operation, SavedView, Verdict
 from assets.saving import Labels
 
 MOST_TAGS = 20
@@ -45,10 +46,28 @@ class LabelsForm(forms.Form):
         return labels._replace(collection_id=collection)._asdict()  # type: ignore[arg-type]
 
 
-class StartForm(LabelsForm):
+class FlagsForm(forms.Form):
+    """Up to which review's id somebody knows of flags, and saves all the same."""
+
+    despite_flags = forms.IntegerField(
+        label="Flags", required=False, min_value=0, max_value=BigIntegerField.MAX_BIGINT
+    )
+
+    def clean_despite_flags(self) -> int:
+        return self.cleaned_data["despite_flags"] or 0
+
+
+class SaveForm(FlagsForm, LabelsForm):
+    pass
+
+
+class StartForm(FlagsForm, LabelsForm):
     confirm = forms.IntegerField(
         required=False, min_value=0, error_messages={"invalid": "Type the number of assets."}
     )
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"despite_flags": self.cleaned_data["despite_flags"]}
 
 
 class TickedField(forms.Field):
@@ -127,3 +146,42 @@ class NewViewForm(ViewForm):
             reasons = [message for messages in filterset.errors.values() for message in messages]
             raise ValidationError(["This filter is not understood, so it is not saved.", *reasons])
         return filterset.query()
+
+
+class NoteField(forms.CharField):
+    """Line ends count as one character each, as the page counts them."""
+
+    def to_python(self, value: Any) -> str:
+        return super().to_python(value).replace("\r\n", "\n")
+
+
+class ReviewForm(forms.Form):
+    verdict = forms.ChoiceField(
+        choices=Verdict.choices,
+        error_messages={
+            "required": "Say which verdict: approved, flagged or withdrawn.",
+            "invalid_choice": "A verdict is approved, flagged or withdrawn.",
+        },
+    )
+    note = NoteField(
+        max_length=2_000,
+        required=False,
+        error_messages={"max_length": "A note has at most 2,000 characters."},
+    )
+
+    def messages(self) -> list[str]:
+        return [message for messages in self.errors.values() for message in messages]
+
+
+class ReviewTickedForm(ReviewForm):
+    ids = TickedField(required=False)
+    select = forms.CharField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("select"):
+            # Nobody has looked at all that a filter selects.
+            self.add_error("select", "Verdicts are given to ticked assets, and not to all that match.")
+        elif not data.get("ids") and "ids" not in self.errors:
+            self.add_error("ids", "No asset is selected.")
+        return data

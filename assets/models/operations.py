@@ -37,7 +37,7 @@ class Operation(models.Model):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="operations")
     undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
     filter = models.TextField(null=True)  # the gallery's query string; null where assets were ticked
-    options = models.JSONField(default=dict)  # of saving: "title", "tags", "collection_id"
+    options = models.JSONField(default=dict)  # of saving: "title", "tags", "collection_id", "despite_flags"
     summary = models.JSONField(default=dict)  # of the assets as they were frozen; see bulk.Summary
     total = models.BigIntegerField(default=0)
     done = models.BigIntegerField(default=0)

@@ -1,5 +1,8 @@
 """What reviewers found of assets. A review belongs to an asset's id, and so stays when the asset leaves."""
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
@@ -13,6 +16,27 @@ class Verdict(models.TextChoices):
     WITHDRAWN = "withdrawn", "verdict withdrawn"
 
 
+STANDING = (Verdict.APPROVED, Verdict.FLAGGED)
+
+
+NOTE_START = 200  # characters
+
+
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def of_assets(self, asset_ids: Iterable[UUID]) -> "ReviewQuerySet":
+        return self.filter(asset_id__in=list(asset_ids))
+
+    def current(self) -> "ReviewQuerySet":
+        return self.filter(IS_CURRENT)
+
+    def standing(self) -> "ReviewQuerySet":
+        """The verdicts that assets have: those that were withdrawn are none."""
+        return self.current().filter(verdict__in=STANDING)
+
+    def flagging(self) -> "ReviewQuerySet":
+        return self.current().filter(verdict=Verdict.FLAGGED)
+
+
 class Review(models.Model):
     id = models.BigAutoField(primary_key=True)
     asset_id = models.UUIDField()
@@ -23,6 +47,8 @@ class Review(models.Model):
     )
     reviewed_at = models.DateTimeField(db_default=Now())
     superseded_at = models.DateTimeField(null=True)  # when a later review of the asset took its place
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -38,3 +64,10 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.asset_id} {self.get_verdict_display()}"
+
+    @property
+    def summary(self) -> str:
+        """Who found what, and the beginning of the note."""
+        start = f"{self.note[:NOTE_START]}…" if len(self.note) > NOTE_START else self.note
+        said = f": “{start}”" if start else ""
+        return f"{self.get_verdict_display()} by {self.reviewer.get_username()}{said}"

@@ -1,8 +1,9 @@
 from datetime import datetime
 
 from django import template
+from django.utils import timezone
 
-from assets.humanize import instant_text, size_text
+from assets.humanize import instant_text, since_text, size_text
 
 register = template.Library()
 
@@ -12,6 +13,11 @@ register.filter("size_text", size_text)
 @register.filter
 def instant(value: datetime | None) -> str:
     return instant_text(value)
+
+
+@register.filter
+def ago(value: datetime | None) -> str:
+    return since_text(value, timezone.now())
 
 
 @register.filter

@@ -12,8 +12,9 @@ from django.db.models.functions import Left
 from django.urls import reverse
 
 from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
-from assets.models import Disposition, LibraryAsset, WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import usernames
+from assets.reviews import verdicts
 
 PROMPT_START = 160  # characters
 
@@ -46,6 +47,8 @@ class Card:
     expires_at: str  # for scripts
     expires_at_text: str
     is_nsfw: bool
+    verdict: str  # empty where there is none
+    verdict_text: str
     variation: str = ""  # what was asked for differently than for the asset it is shown with
 
     @property
@@ -65,10 +68,14 @@ def cards(assets: Iterable[WorkspaceAsset], now: datetime, query: str = "") -> l
     """Cards of assets from `for_cards`; their links carry the gallery's query string along."""
     assets = list(assets)
     names = usernames(asset.user_id for asset in assets)
-    return [_card(asset, names.get(asset.user_id), now, f"?{query}" if query else "") for asset in assets]
+    found = verdicts(asset.id for asset in assets)
+    return [
+        _card(asset, names.get(asset.user_id), found.get(asset.id), now, f"?{query}" if query else "")
+        for asset in assets
+    ]
 
 
-def _card(asset: WorkspaceAsset, owner: str | None, now: datetime, query: str) -> Card:
+def _card(asset: WorkspaceAsset, owner: str | None, review: Review | None, now: datetime, query: str) -> Card:
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
         id=str(asset.id),
@@ -92,6 +99,8 @@ def _card(asset: WorkspaceAsset, owner: str | None, now: datetime, query: str) -
         expires_at=asset.expires_at.isoformat() if asset.expires_at else "",
         expires_at_text=instant_text(asset.expires_at),
         is_nsfw=asset.content_mode == "nsfw",
+        verdict=review.verdict if review else "",
+        verdict_text=review.summary if review else "",
     )
 
 
@@ -107,10 +116,11 @@ def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
 def library_cards(saved: Iterable[LibraryAsset], now: datetime) -> list[Card]:
     saved = list(saved)
     names = usernames(asset.user_id for asset in saved)
-    return [_library_card(asset, names.get(asset.user_id), now) for asset in saved]
+    found = verdicts(asset.id for asset in saved)
+    return [_library_card(asset, names.get(asset.user_id), found.get(asset.id), now) for asset in saved]
 
 
-def _library_card(asset: LibraryAsset, owner: str | None, now: datetime) -> Card:
+def _library_card(asset: LibraryAsset, owner: str | None, review: Review | None, now: datetime) -> Card:
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
         id=str(asset.id),
@@ -134,6 +144,8 @@ def _library_card(asset: LibraryAsset, owner: str | None, now: datetime) -> Card
         expires_at="",
         expires_at_text=instant_text(asset.created_at),
         is_nsfw=asset.is_nsfw,
+        verdict=review.verdict if review else "",
+        verdict_text=review.summary if review else "",
     )
 
 

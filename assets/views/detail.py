@@ -19,6 +19,7 @@ from assets.views.cards import cards, for_cards, page_url
 from assets.views.columns import row_columns
 from assets.views.compare import compare_first_url
 from assets.views.files import report_on
+from assets.views.reviews import review_context
 from assets.views.settings import row_of, settings_context
 from assets.views.variations import with_variations
 from assets.views.whereabouts import whereabouts
@@ -53,6 +54,7 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "compare_url": compare_first_url([asset_id, *(card.id for card in siblings)]),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),
+        **review_context(request, asset_id, created_at=asset.created_at),
     }
     # Where one goes on when this asset has left.
     context["after_url"] = context["next_url"] or context["previous_url"] or context["gallery_url"]

@@ -4,18 +4,21 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.messages import ERROR, INFO
+from django.contrib.messages import ERROR, INFO, add_message
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from assets import dispositions
 from assets.access import RESTORE, VERBS, disposition_or_404, only_with
-from assets.forms import LabelsForm
+from assets.forms import SaveForm
 from assets.humanize import instant_text, since_text
-from assets.models import Disposition, Extension, Verb
+from assets.models import Disposition, Extension, Review, Verb
 from assets.outcomes import Outcome, State
+from assets.reviews import flagged
 from assets.views.toasts import after_login, answer, toast
 
 
@@ -23,12 +26,18 @@ from assets.views.toasts import after_login, answer, toast
 @require_POST
 @only_with(VERBS[Verb.PROMOTE])
 def promote(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    form = LabelsForm(request.POST)
+    form = SaveForm(request.POST)
     if not form.is_valid():
         text = " ".join(message for messages in form.errors.values() for message in messages)
         toast(request, f"Not saved. {text}", level=ERROR)
         return answer(request, otherwise=reverse("detail", args=[asset_id]), stays=True)
-    outcome = dispositions.promote([asset_id], actor=request.user, labels=form.labels())[asset_id]
+    known = form.cleaned_data["despite_flags"]
+    outcome = dispositions.promote([asset_id], actor=request.user, labels=form.labels(), despite_flags=known)[
+        asset_id
+    ]
+    flag = flagged([asset_id]).get(asset_id) if outcome.state == State.FAILED else None
+    if flag and flag.id > known:
+        return _ask_once_more(request, flag)
     return _tell_departure(request, asset_id, outcome, "Saved to the library", "Not saved")
 
 
@@ -88,6 +97,16 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _expiry_of(asset_id: UUID, expires_at: datetime) -> dict[str, str]:
     return {"id": str(asset_id), "expires_at": expires_at.isoformat(), "title": instant_text(expires_at)}
+
+
+def _ask_once_more(request: HttpRequest, flag: Review) -> HttpResponse:
+    """Whether a flagged asset is to be saved all the same, with what was written on it."""
+    kept = {name: request.POST.get(name, "") for name in ("title", "tags", "collection", "next")}
+    context = {"flag": flag, "fields": kept | {"despite_flags": flag.id}}
+    if not request.htmx:
+        return render(request, "assets/flagged.html", context, status=409)
+    add_message(request, ERROR, render_to_string("assets/_flagged.html", context, request))
+    return answer(request, otherwise="")
 
 
 # --- What happened, in words -----------------------------------------------------

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from assets.access import viewers_only
 from assets.export import FORMATS
-from assets.filters import EXPIRIES, SORTS, VIEWS, AssetFilterSet
+from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
 from assets.models import WorkspaceAsset
 from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import cards, for_cards
@@ -107,6 +107,8 @@ def chips(filterset: AssetFilterSet) -> Iterator[Chip]:
 def chip_text(filterset: AssetFilterSet, name: str, value: str) -> str:
     if name == "expires":
         return EXPIRIES.get(value, value)
+    if name == "verdict":
+        return VERDICTS.get(value, value)
     if name == "user" and (owner := filterset.form.cleaned_data.get("user")):
         return owner.username or str(owner.id)
     if name == "same_prompt" and (prompt := filterset.form.cleaned_data.get(name)):
@@ -146,7 +148,7 @@ def export_urls(name: str, filterset: AssetFilterSet) -> list[tuple[str, str]]:
 
 def carried(filterset: AssetFilterSet) -> list[tuple[str, str]]:
     """What the rail chooses by links, for its form to keep."""
-    names = ("type", "model", "expires", "same_prompt", "same_settings", "sort", "view")
+    names = ("type", "model", "expires", "verdict", "same_prompt", "same_settings", "sort", "view")
     return [(name, values[0]) for name, values in filterset.given().items() if name in names]
 
 
@@ -161,11 +163,12 @@ class Facets(NamedTuple):
     types: list[Option]
     models: list[Option]
     expiries: list[Option]
+    verdicts: list[Option]
     total: Count
 
 
 def count_facets(filterset: AssetFilterSet) -> Facets:
-    """How many assets each type, model and expiry would leave, by one statement with the total."""
+    """How many assets each type, model, expiry and verdict would leave, by one statement with the total."""
     values = facet_values() if filterset.is_valid() else {"asset_type": [], "model_used": []}
     types = sorted({*WorkspaceAsset.Type.values, *values["asset_type"]})
     models = values["model_used"]
@@ -175,6 +178,7 @@ def count_facets(filterset: AssetFilterSet) -> Facets:
         "model": Capped(filterset.select(without=["model"]), FACET_CAP, "model_used", models),
     }
     wanted |= {name: Capped(filterset.select(expires=name), FACET_CAP) for name in EXPIRIES}
+    wanted |= {name: Capped(filterset.select(verdict=name), FACET_CAP) for name in VERDICTS}
     counts = capped_counts(wanted)
     return Facets(
         types=[_option(filterset, "type", value, value, counts["type"][value]) for value in types],
@@ -183,6 +187,9 @@ def count_facets(filterset: AssetFilterSet) -> Facets:
         ),
         expiries=[
             _option(filterset, "expires", name, label, counts[name][""]) for name, label in EXPIRIES.items()
+        ],
+        verdicts=[
+            _option(filterset, "verdict", name, label, counts[name][""]) for name, label in VERDICTS.items()
         ],
         total=counts["total"][""],
     )

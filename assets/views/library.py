@@ -19,6 +19,7 @@ from assets.views.cards import for_library_cards, library_cards, page_url, short
 from assets.views.columns import Column, row_columns
 from assets.views.files import FileReport, report_on
 from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.reviews import review_context
 from assets.views.settings import settings_context
 
 
@@ -74,6 +75,7 @@ def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "entry": entry,
         **(_provenance(entry, file) if entry else {}),
         **_way_back(request, entry, filterset.now),
+        **review_context(request, asset_id, created_at=None),
     }
     return render(request, "assets/library_detail.html", context)
 

@@ -30,6 +30,7 @@ from assets.models import Disposition, Operation, Verb, WorkspaceAsset
 from assets.models.operations import IS_TROUBLED
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
+from assets.reviews import flags_among
 from assets.views.cards import Card, cards, for_cards, page_url, short_id
 from assets.views.toasts import after_login, toast
 
@@ -139,6 +140,7 @@ def _context(request: HttpRequest, found: Operation, form: StartForm | None = No
         "may_undo": may and may_undo and _may_undo(request, found),
         "may_retry": may and has_ended and found.started_at and not found.undone and _is_unfinished(found),
         "undo_until": _undo_until(found) if may_undo else "",
+        "flags": flags_among(found) if found.state == Operation.State.READY else None,
         "confirm_above": bulk.CONFIRM_ABOVE,
         "grace_hours": settings.PURGE_GRACE_HOURS,
         "finished": instant_text(found.finished_at),

@@ -16,12 +16,14 @@ from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
 from assets.filters import REMOVED_SORTS, RemovedFilterSet
 from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.lossless import encode
-from assets.models import Disposition, LibraryAsset, WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.reviews import verdicts
 from assets.views.cards import PROMPT_START, page_url, short_id
 from assets.views.columns import Column, settings_column
 from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.reviews import review_context
 from assets.views.settings import settings_context
 from assets.views.status import status
 
@@ -50,6 +52,8 @@ class Entry:
     state: str
     level: str  # calm, soon, expired, failed
     restore_url: str
+    verdict: str  # empty where there is none
+    verdict_text: str
 
 
 @require_safe
@@ -87,19 +91,19 @@ def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
     entry = disposition_or_404(pk, Disposition.objects.with_settings_text())
     [shown] = entries([entry], timezone.now(), may_restore=request.user.has_perm(RESTORE))
     row = entry.row if isinstance(entry.row, dict) else {}
-    others = Disposition.objects.of_assets([entry.asset_id]).exclude(pk=pk).order_by("-id")
     context = {
         "entry": entry,
         "shown": shown,
         "prompt": row.get("original_prompt"),
         "columns": row_columns(row, shown.owner, entry.settings_text),
         **settings_context(row, entry.settings_text),
-        "others": list(others.values_list("id", "disposed_at")[:20]),
         "is_live": WorkspaceAsset.objects.filter(id=entry.asset_id).exists(),
         "is_saved": LibraryAsset.objects.filter(id=entry.asset_id).exists(),
         "purge_after": instant_text(entry.purge_after),
         "purged_at": instant_text(entry.purged_at),
         "restored_at": instant_text(entry.restored_at),
+        **review_context(request, entry.asset_id, created_at=None),
+        "review_url": "",  # where the asset is, if it is anywhere
     }
     return render(request, "assets/removed_entry.html", context)
 
@@ -120,10 +124,15 @@ def row_columns(row: dict[str, Any], owner: str, settings_text: str | None) -> l
 
 def entries(rows: list[Disposition], now: datetime, *, may_restore: bool) -> list[Entry]:
     names = usernames(entry.user_id for entry in rows if entry.user_id)
-    return [_entry(entry, names.get(entry.user_id), now, may_restore) for entry in rows]
+    found = verdicts(entry.asset_id for entry in rows)
+    return [
+        _entry(entry, names.get(entry.user_id), found.get(entry.asset_id), now, may_restore) for entry in rows
+    ]
 
 
-def _entry(entry: Disposition, owner: str | None, now: datetime, may_restore: bool) -> Entry:
+def _entry(
+    entry: Disposition, owner: str | None, review: Review | None, now: datetime, may_restore: bool
+) -> Entry:
     row = entry.row if isinstance(entry.row, dict) else {}
     state, level, open_ = _state(entry, now)
     size = row.get("file_size_bytes")
@@ -148,6 +157,8 @@ def _entry(entry: Disposition, owner: str | None, now: datetime, may_restore: bo
         state=state,
         level=level,
         restore_url=reverse("restore", args=[entry.pk]) if open_ and may_restore else "",
+        verdict=review.verdict if review else "",
+        verdict_text=review.summary if review else "",
     )
 
 

@@ -1,6 +1,6 @@
 // One key for each thing that is done all day.
 import { clearSelection, toggleFocused } from "./selection.js";
-import { act, undoLast } from "./verbs.js";
+import { act, approve, undoLast } from "./verbs.js";
 
 const VERBS = { s: "promote", e: "extend", Delete: "delete" };
 const LINKS = { n: 'a[rel="next"]', p: 'a[rel="prev"]', g: 'a[rel="up"]', c: "#selection.open [data-compare]:enabled" };
@@ -16,6 +16,8 @@ function handle(event) {
   const { key, repeat } = event;
   // A key that is held would act on asset after asset, as each opens the page of the next.
   if (VERBS[key]) return !repeat && act(VERBS[key]);
+  if (key === "a") return !repeat && approve();
+  if (key === "!") return focus(document.getElementById("review-note"));
   if (key === "u") return !repeat && undoLast();
   if (key === "/") return focus(document.getElementById("search"), true);
   if (key === "?") return showHelp();

@@ -1,7 +1,7 @@
 // Save, extend and delete: one asset at once, with an undo; a selection through its confirmation.
 import { deselect, selectionSize } from "./selection.js";
 
-const post = (url) => window.htmx.ajax("POST", url, { target: "#toasts", swap: "beforeend" });
+const post = (url, values) => window.htmx.ajax("POST", url, { target: "#toasts", swap: "beforeend", values });
 const actions = () => document.getElementById("card-actions");
 const may = (verb) => Boolean(actions()?.querySelector(`[data-verb="${verb}"]`));
 
@@ -16,6 +16,19 @@ export function act(verb) {
   if (!asset || !may(verb) || asset.dataset.left) return false;
   post(`/assets/${asset.dataset.assetId}/${verb}`);
   return true;
+}
+
+// The asset that has the focus, the selection, or the asset that the page is about.
+export function approve() {
+  const button = document.querySelector('#selection [name="verdict"][value="approved"]');
+  const asset = document.activeElement.closest?.("[data-asset-id]:has(.tick)");
+  if (button && asset && !selectionSize()) {
+    if (!asset.dataset.left) post(`/assets/${asset.dataset.assetId}/review`, { verdict: "approved" });
+    return true;
+  }
+  const chosen = selectionSize() && button ? button : document.querySelector('.review [value="approved"]');
+  chosen?.click();
+  return Boolean(chosen);
 }
 
 function submitSelection(verb) {
@@ -94,6 +107,14 @@ document.addEventListener("extended", ({ detail }) => {
   document.dispatchEvent(new Event("expiries-changed"));
 });
 
+document.addEventListener("reviewed", ({ detail }) => {
+  for (const asset of shown(detail.id)) {
+    const badge = asset.querySelector(".verdict");
+    Object.assign(badge, { hidden: !detail.verdict, title: detail.text, ariaLabel: detail.text });
+    badge.dataset.verdict = detail.verdict;
+  }
+});
+
 // --- Toasts go by themselves, but errors stay ---
 
 function attachToasts() {
@@ -120,6 +141,6 @@ function complain(text) {
 
 document.addEventListener("htmx:sendError", () => complain("The dashboard does not answer."));
 document.addEventListener("htmx:responseError", (event) => {
-  if (event.detail.target?.id === "toasts") complain("That did not work: reload the page.");
+  if (event.detail.target?.closest("#toasts")) complain("That did not work: reload the page.");
 });
 attachToasts();
