@@ -11,13 +11,14 @@ from django.test import Client
 from django.urls import resolve, reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from assets import bulk, dispositions
+from assets import bulk, dispositions, reviews
 from assets.models import (
     Disposition,
     Extension,
     LibraryAsset,
     Operation,
     OperationItem,
+    Review,
     SavedView,
     WorkspaceAsset,
 )
@@ -39,7 +40,8 @@ WITHOUT_FILE = ["asset_file", "library_file"]  # the assets of these tests have 
 ON_ASSETS = ["promote", "delete", "extend", "restore", "undo_extension"]
 ON_OPERATIONS = ["start", "cancel", "retry", "undo"]
 ON_VIEWS = ["saved_view", "delete_view"]  # whose roles are in test_saved_views.py
-ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone
+REVIEWS = ["review", "review_many", "undo_review"]
+ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone, as are reviews
 BY_ID = [
     "detail", "settings_json", "embedded", "job", "user", "library_detail", "library_embedded",
     "asset_file", "asset_preview", "library_file", "library_preview",
@@ -57,6 +59,7 @@ class Things(NamedTuple):
     saved: LibraryAsset
     entry: Disposition
     extension: Extension
+    review: Review
     ready: Operation
     undoable: Operation
     failed: Operation
@@ -82,6 +85,7 @@ def things(asset):
         saved=saved,
         entry=Disposition.objects.get(),
         extension=Extension.objects.get(),
+        review=reviews.review([asset.pk], verdict="approved", reviewer=maker).written[0],
         ready=operation_over([asset], Operation.Action.DELETE, maker),
         undoable=run(operation_over(make_assets(2), Operation.Action.DELETE, maker)),
         failed=run(operation_over(make_assets(2), Operation.Action.PROMOTE, maker)),  # without a file
@@ -112,7 +116,10 @@ def url_of(name, things):
     }  # fmt: skip
     about_asset = {
         "detail", "settings_json", "embedded", "asset_file", "asset_preview", "promote", "delete", "extend",
+        "review",
     }  # fmt: skip
+    if name == "undo_review":
+        return reverse(name, args=[things.review.pk, things.review.pk])
     if name in about_asset:
         return reverse(name, args=[things.asset.pk])
     if name == "compare":
@@ -128,7 +135,7 @@ def every_url():
 
 def everything():
     """All rows that anybody could change through the dashboard."""
-    models = [WorkspaceAsset, LibraryAsset, Disposition, Extension, Operation, SavedView]
+    models = [WorkspaceAsset, LibraryAsset, Disposition, Extension, Operation, Review, SavedView]
     rows = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
     rows["items"] = list(OperationItem.objects.order_by("operation_id", "asset_id").values())
     rows["jobs"] = ProcrastinateJob.objects.count()
@@ -136,7 +143,7 @@ def everything():
 
 
 def test_no_url_is_left_untested():
-    assert every_url() == {*PAGES, *ACTIONS, *ON_VIEWS, "healthz"}
+    assert every_url() == {*PAGES, *ACTIONS, *ON_VIEWS, *REVIEWS, "healthz"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -183,6 +190,8 @@ def test_numbers_that_no_row_can_have_are_not_found(client, admin, number):
         assert client.get(reverse(name, args=[number])).status_code == 404, name
     for name in ("restore", "undo_extension", *ON_OPERATIONS):
         assert client.post(reverse(name, args=[number])).status_code == 404, name
+    for span in ([0, number], [number, number]):
+        assert client.post(reverse("undo_review", args=span)).status_code == 404
 
 
 # --- Who may act -------------------------------------------------------------------
@@ -197,7 +206,7 @@ CREATES = [
 ]
 
 
-@pytest.mark.parametrize("name", [*ACTIONS, "operations"])
+@pytest.mark.parametrize("name", [*ACTIONS, *REVIEWS, "operations"])
 def test_nobody_does_anything_without_logging_in(client, things, name):
     before = everything()
     response = client.post(url_of(name, things), CREATES[0])
@@ -220,6 +229,37 @@ def test_those_who_only_look_can_do_nothing_by_url(client, things, request, role
     assert everything() == before
 
 
+VERDICT = {"verdict": "approved", "note": "good"}
+
+
+@pytest.mark.parametrize("role", ["staff", "stranger"])
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "script"])
+def test_only_reviewers_and_admins_give_verdicts(client, things, request, role, headers):
+    stranger = role == "stranger"
+    client.force_login(User.objects.create_user(role) if stranger else request.getfixturevalue(role))
+    before = everything()
+    for name in REVIEWS:
+        data = VERDICT | {"ids": [things.asset.pk]}
+        assert client.post(url_of(name, things), data, headers=headers).status_code == 403, name
+    assert everything() == before
+
+
+@pytest.mark.parametrize("role", ["reviewer", "admin"])
+@pytest.mark.parametrize("name", ["review", "review_many"])
+def test_reviewers_and_admins_give_verdicts(client, things, request, role, name):
+    client.force_login(request.getfixturevalue(role))
+    data = VERDICT | {"ids": [things.asset.pk]}
+    assert client.post(url_of(name, things), data).status_code == 302
+    assert reviews.verdicts([things.asset.pk])[things.asset.pk].verdict == "approved"
+
+
+def test_nobody_takes_back_the_verdict_of_another(client, admin, things):
+    client.force_login(admin)
+    before = everything()
+    assert client.post(url_of("undo_review", things)).status_code == 404
+    assert everything() == before
+
+
 @pytest.mark.parametrize("name", [*ACTIONS, "operations"])
 def test_admins_can_do_all_of_it(client, admin, things, name):
     client.force_login(admin)
@@ -229,7 +269,7 @@ def test_admins_can_do_all_of_it(client, admin, things, name):
     assert (everything() == before) == (name == "promote")
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", [*ACTIONS, *REVIEWS])
 def test_acting_takes_a_post(client, admin, things, name):
     client.force_login(admin)
     before = everything()
@@ -250,7 +290,7 @@ def test_a_forged_post_does_nothing(admin, things, headers):
     forger = Client(enforce_csrf_checks=True)
     forger.force_login(admin)
     before = everything()
-    for name in [*ACTIONS, "operations"]:
+    for name in [*ACTIONS, *REVIEWS, "operations"]:
         assert forger.post(url_of(name, things), CREATES[0], headers=headers).status_code == 403, name
     changelist = reverse("admin:assets_workspaceasset_changelist")
     chosen = {"action": "delete_assets", "_selected_action": [things.asset.pk]}
@@ -307,10 +347,11 @@ def saved_lately(things):
 @pytest.mark.parametrize("role", LOOKERS)
 def test_those_who_only_look_are_offered_nothing_that_is_refused(client, things, saved_lately, request, role):
     client.force_login(request.getfixturevalue(role))
+    reviewing = {"review", "review_many"} if role == "reviewer" else set()
     for url in pages_with_actions(things):
         shown = Page(client.get(url))
         assert shown.status == 200
-        assert offered(shown) == {"logout", *offered_to_all(url)}, url
+        assert offered(shown) - reviewing == {"logout", *offered_to_all(url)}, url
         assert not re.search(r'data-verb=|data-undo=|<button[^>]* name="action"', shown.html), url
 
 
@@ -324,10 +365,10 @@ def test_those_who_only_look_may_watch_an_operation_that_runs(client, staff, thi
 def test_admins_are_offered_what_they_may_do(client, admin, things, saved_lately):
     client.force_login(admin)
     expected = {
-        "/assets/": {"operations", "saved_views", "compare"},
-        url_of("job", things): {"operations", "compare"},
-        url_of("detail", things): {"promote", "extend", "delete"},
-        url_of("library_detail", things): {"restore"},
+        "/assets/": {"operations", "review_many", "compare", "saved_views"},
+        url_of("job", things): {"operations", "review_many", "compare"},
+        url_of("detail", things): {"promote", "extend", "delete", "review"},
+        url_of("library_detail", things): {"restore", "review"},
         url_of("removed", things): {"restore"},
         url_of("removed_entry", things): {"restore"},
         reverse("operation", args=[things.ready.pk]): {"start", "cancel"},
