@@ -278,9 +278,9 @@ def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
 # Four of them are the session, the user and the permissions; one looks for rows without a time
 # where those with one do not fill the page; one, at most once a minute, the types and models that exist.
 QUERIES = {
-    "/assets/": 12,
-    "/assets/?view=table": 12,
-    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 13,
+    "/assets/": 13,
+    "/assets/?view=table": 13,
+    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 14,
     "/assets/count/": 5,
     "/assets/{asset}/": 18,
     "/assets/{asset}/?model=sdxl": 18,
