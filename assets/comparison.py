@@ -193,7 +193,7 @@ def _label(parameter: Parameter) -> str:
 
 
 def _in_sentence(label: str) -> str:
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+    return label[:1].lower() + label[1:] if label[1:].islower() else label  # but CFG scale, and LoRAs
 
 
 def cut(text: str, length: int) -> str:

@@ -175,7 +175,7 @@ def test_siblings_say_what_was_asked_for_differently(fetch, job):
     first, second, *_ = WorkspaceAsset.objects.for_job(job.id).order_by("asset_index")
     shown = fetch(reverse("detail", args=[first.id]))
     assert variations_of(shown.response.context["siblings"]) == [
-        "", "only the seed", "seed, steps", "only the prompt", "settings too large to compare",
+        "this one", "only the seed", "seed, steps", "only the prompt", "settings too large to compare",
         "same parameters",
     ]  # fmt: skip
     assert "#1 only the seed" in shown.text
@@ -195,7 +195,7 @@ def test_large_settings_are_not_fetched_for_a_line_below_a_picture(fetch, job):
 def test_a_job_says_on_each_page_what_differs_from_its_first(fetch, job, monkeypatch):
     monkeypatch.setattr("assets.views.jobs.PAGE_SIZE", 3)
     shown = fetch(reverse("job", args=[job.id]))
-    assert variations_of(shown.response.context["cards"]) == ["", "only the seed", "seed, steps"]
+    assert variations_of(shown.response.context["cards"]) == ["the first", "only the seed", "seed, steps"]
     shown = fetch(reverse("job", args=[job.id]) + shown.link("next"))
     assert variations_of(shown.response.context["cards"])[0] == "only the prompt"
 

@@ -157,7 +157,7 @@ def test_settings_that_were_not_read_differ_from_nothing():
         ({"seed": 7}, {"seed": 8}, {"generation_seed": 8}, ["seed"]),
         ({"steps": 30}, {"numInferenceSteps": 30.0}, {}, []),
         ({"steps": 30}, {"steps": 20}, {"original_prompt": "a cat"}, ["prompt", "steps"]),
-        ({"cfg_scale": 7}, {}, {}, ["CFG scale"]),
+        ({"cfg_scale": 7, "loras": []}, {}, {}, ["LoRAs", "CFG scale"]),
         ({"width": 640}, {"width": 320}, {"width": 320}, ["size"]),
         ({}, {}, {"width": None}, []),
         ({"processing_time": 3}, {"processing_time": 4, "vramUsed": 1}, {}, []),

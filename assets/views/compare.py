@@ -125,7 +125,7 @@ class Pane(NamedTuple):
     label: str
     file: FileReport
     is_nsfw: bool
-    summary: str  # against the first
+    summary: str  # against the first; of that, nothing
     base_url: str  # the same comparison with this asset first; empty for the first
     without_url: str  # and without it; empty where too few would be left
 
@@ -157,7 +157,7 @@ def _pane(asset: WorkspaceAsset, base: WorkspaceAsset, ids: list[UUID], is_all: 
         label=f"{short_id(asset.id)} · #{asset.asset_index} · seed {asset.generation_seed}",
         file=report_on(asset, WORKSPACE, asset.temp_storage_path),
         is_nsfw=settings is Missing.UNREAD or settings_view.is_nsfw(settings),
-        summary="the first" if asset is base else difference(base, asset, say=summary),
+        summary="" if asset is base else difference(base, asset, say=summary),
         base_url="" if asset is base else compare_url([asset.id, *others], is_all=is_all),
         without_url=compare_url(others, is_all=is_all) if len(others) >= FEWEST else "",
     )

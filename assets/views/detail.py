@@ -50,7 +50,7 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "created": since_text(asset.created_at, filterset.now),
         "file": file,
         **settings_context(row_of(asset), asset.settings_text, file=file, url=settings_url),
-        "siblings": with_variations(siblings, str(asset_id)),
+        "siblings": with_variations(siblings, str(asset_id), base_says="this one"),
         "compare_url": compare_first_url([asset_id, *(card.id for card in siblings)]),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),

@@ -37,7 +37,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         "columns": row_columns(parent.row) if parent.row else [],
         "owner_id": owner_id,
         "owner": usernames([owner_id]).get(owner_id),
-        "cards": with_variations(found, _first_id(parent, page)) if found else [],
+        "cards": with_variations(found, _first_id(parent, page), base_says="the first") if found else [],
         "compare_url": compare_first_url(card.id for card in found),
         "next_url": f"?after={page.after}" if page.after else "",
         "previous_url": f"?before={page.before}" if page.before else "",

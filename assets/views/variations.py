@@ -13,14 +13,15 @@ from assets.views.cards import Card
 MOST_SETTINGS = 64_000  # bytes of one asset; a page has sixty of them
 
 
-def with_variations(cards: Sequence[Card], base_id: str) -> list[Card]:
-    """The cards with what changed since the base, which has nothing to say itself."""
+def with_variations(cards: Sequence[Card], base_id: str, *, base_says: str) -> list[Card]:
+    """The cards with what was asked for differently than for the base."""
     ids = {UUID(base_id), *(UUID(card.id) for card in cards)}
     rows = _readable(ids)
     base = rows.pop(base_id, None)
-    if base is None:
+    if base is None or not rows:
         return list(cards)
     said = {pk: difference(base, row, say=caption) for pk, row in rows.items()}
+    said[base_id] = base_says
     return [replace(card, variation=said.get(card.id, "")) for card in cards]
 
 
