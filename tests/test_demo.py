@@ -16,6 +16,7 @@ from assets.demo.build import DemoRefused, build
 from assets.demo.logins import LOGINS, demo_password, make_logins
 from assets.demo.oddities import GONE_JOB, GONE_USER, ORPHAN_KEY, add_oddities
 from assets.demo.rows import plan
+from assets.embedded import read
 from assets.models import Disposition, Job, Profile, WorkspaceAsset
 from assets.storage import WORKSPACE, FileFault, MissingFile, PathFault, sniff
 from tests.factories import make_asset
@@ -124,6 +125,20 @@ def test_faulty_files_have_the_faults_they_should(demo):
         except FileFault as fault:
             faults[type(fault)] += 1
     assert faults == {MissingFile: 1, PathFault: 2}
+
+
+def test_some_files_say_how_they_were_made_and_not_all_as_their_rows_do(demo):
+    said = Counter()
+    for asset in WorkspaceAsset.objects.filter(temp_storage_path__endswith=".png", mime_type="image/png"):
+        try:
+            with WORKSPACE.open(asset.temp_storage_path) as file:
+                found = read(file)
+        except FileFault:
+            said["nothing"] += 1
+        else:
+            said[found.generator, found.seed == asset.generation_seed] += 1
+    assert set(said) == {("AUTOMATIC1111", True), ("AUTOMATIC1111", False), ("ComfyUI", True), "nothing"}
+    assert said["AUTOMATIC1111", True] > said["AUTOMATIC1111", False]
 
 
 def test_thumbnails_are_there_missing_from_the_row_and_not_what_they_say(demo):

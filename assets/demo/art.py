@@ -1,6 +1,8 @@
 """Draws the pictures of one job: composition, palette and a seed in, image files out."""
 
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -75,9 +77,20 @@ def enlarged(image: Image, factor: int) -> Image:
     return image.zoom(factor, factor).convsep(mask, precision="integer")
 
 
-def encoded(image: Image, kind: str) -> bytes:
+def encoded(image: Image, kind: str, texts: Iterable[tuple[str, str]] = ()) -> bytes:
+    """A file of that format; a PNG with those texts in it."""
     if kind == "png":
-        return image.pngsave_buffer(compression=1, filter="up")
+        return _inscribed(image.pngsave_buffer(compression=1, filter="up"), texts)
     if kind == "webp":
         return image.webpsave_buffer(Q=82, effort=0)
     return image.jpegsave_buffer(Q=86)
+
+
+def _inscribed(png: bytes, texts: Iterable[tuple[str, str]]) -> bytes:
+    start = png.index(b"IDAT") - 4  # behind the length of the chunk
+    chunks = [_chunk(b"iTXt", f"{name}\0\0\0\0\0{text}".encode()) for name, text in texts]
+    return b"".join([png[:start], *chunks, png[start:]])
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

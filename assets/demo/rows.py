@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from assets.demo.art import COMPOSITIONS, Motif
+from assets.demo.inscriptions import inscription
 from assets.demo.palettes import PALETTES
 from assets.demo.prompts import prompt_for
 from assets.demo.studio import Order, Reel, Series, Still
@@ -177,7 +178,7 @@ def _add_pictures(made: Plan, rng: Random, label: str, composition: str, palette
         if kind == "jpg" and rng.random() < 0.5:
             key = f"{job.user_id}/{asset.id}.jpeg"
         _place(made, asset, key)
-        stills.append(Still(key, kind))
+        stills.append(Still(key, kind, texts=inscription(asset) if kind == "png" else ()))
     made.orders.append(Series(Motif(composition, palette, rng.getrandbits(30), width, height), tuple(stills)))
 
 

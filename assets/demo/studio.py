@@ -26,6 +26,7 @@ class Still:
     key: str
     format: str
     share: float = 1  # of its bytes that are written: less than 1 makes a broken file
+    texts: tuple[tuple[str, str], ...] = ()  # in the file, if it is a PNG
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _drawn(series: Series, scratch: Path) -> Iterator[str]:
     from assets.demo.art import draw, encoded
 
     for still, image in zip(series.stills, draw(series.motif, len(series.stills)), strict=True):
-        data = encoded(image, still.format)
+        data = encoded(image, still.format, still.texts)
         scratch.write_bytes(data[: int(len(data) * still.share)])
         yield still.key
 
