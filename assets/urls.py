@@ -28,6 +28,7 @@ urlpatterns = [
     path("assets/export.<str:form>", export.export, name="export"),
     path("assets/compare/", compare.comparison, name="compare"),
     path("assets/settings/", occurring.setting_values, name="setting_values"),
+    path("assets/files.zip", export.files_zip, name="files_zip"),
     path("assets/<uuid:asset_id>/", detail.detail, name="detail"),
     path("assets/<uuid:asset_id>/settings.json", detail.settings_json, name="settings_json"),
     path("assets/<uuid:asset_id>/embedded/", embedded.embedded, name="embedded"),

@@ -368,9 +368,18 @@ def test_a_failure_in_the_middle_does_not_end_like_a_list(client, staff, monkeyp
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
     time_out(monkeypatch, after=1)
     client.force_login(staff)
-    parts = client.get(f"/assets/export.{form}").streaming_content
+    parts, sent = client.get(f"/assets/export.{form}").streaming_content, b""
     with pytest.raises(OperationalError):
-        list(parts)
+        for part in parts:
+            sent += part
+    text = sent.decode()
+    assert text.endswith("This export broke off here: it is not complete. Try again or export less.\n")
+    if form == "csv":
+        *rows, last = (row for row in csv.reader(io.StringIO(text, newline="")) if row)
+        assert ([len(row) for row in rows], len(last)) == ([18, 18, 18], 1)
+    else:
+        with pytest.raises(json.JSONDecodeError):
+            read(f"export.{form}", text)
 
 
 # --- Many rows ---------------------------------------------------------------------

@@ -3,19 +3,30 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
+from uuid import UUID
 
 from django.db import close_old_connections, connection
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_LIBRARY, only_with
+from assets.archive import archive, read_assets
+from assets.bulk import Refused
 from assets.export import ASSET_COLUMNS, FORMATS, LIBRARY_COLUMNS, REMOVED_COLUMNS, chunks
 from assets.filters import AssetFilterSet, LibraryFilterSet, ListFilterSet, RemovedFilterSet
+from assets.forms import SelectionForm
+from assets.pagination import walk
 from assets.views.gallery import explain
+from assets.views.toasts import after_login
+
+MOST_FILES = 2_000  # of one zip
+BROKEN_OFF = (
+    "\nThis export broke off here: it is not complete. Try again or export less.\n"  # no JSON, one cell
+)
 
 
 @require_safe
@@ -50,7 +61,9 @@ def _export(
     # Read before anything is answered, so that a query that takes too long is answered with advice.
     first = list(islice(parts, 1))
     lines = FORMATS[form].lines(list(columns), chain(first, parts))
-    return _download(request, lines, FORMATS[form].content_type, f"{name}-{timezone.localdate()}.{form}")
+    return _download(
+        request, _or_broken_off(lines), FORMATS[form].content_type, f"{name}-{timezone.localdate()}.{form}"
+    )
 
 
 def _let_go(parts: Iterator[Any]) -> Iterator[Any]:
@@ -58,6 +71,15 @@ def _let_go(parts: Iterator[Any]) -> Iterator[Any]:
     for part in parts:
         _hang_up()
         yield part
+
+
+def _or_broken_off(lines: Iterator[str]) -> Iterator[str]:
+    """Says so in the file itself, since a web server may end what broke off as if it were whole."""
+    try:
+        yield from lines
+    except Exception:
+        yield BROKEN_OFF
+        raise
 
 
 def _hang_up() -> None:
@@ -75,3 +97,42 @@ def _download(
 
 def _refused(request: HttpRequest, heading: str, reason: str) -> HttpResponse:
     return render(request, "assets/refused.html", {"heading": heading, "reason": reason}, status=400)
+
+
+# --- Files -------------------------------------------------------------------
+
+
+@after_login("gallery")
+@require_POST
+@never_cache
+@only_with(VIEW_ASSETS)
+def files_zip(request: HttpRequest) -> HttpResponseBase:
+    """The files of a selection."""
+    form = SelectionForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refused(" ".join(form.messages()))
+        asset_ids = _chosen(form.cleaned_data)
+    except Refused as refusal:
+        return _refused(request, "No file is sent", str(refusal))
+    parts = _let_go(read_assets(asset_ids))
+    first = list(islice(parts, 1))
+    content = archive(chain(first, parts))
+    return _download(request, content, "application/zip", f"workspace-files-{timezone.localdate()}.zip")
+
+
+def _chosen(wanted: dict[str, Any]) -> list[UUID]:
+    """The ids, once each and in order; Refused where there are none, or too many."""
+    if wanted["select"] == "all":
+        filterset = AssetFilterSet(QueryDict(wanted["filter"].removeprefix("?")))
+        if errors := list(explain(filterset)):
+            raise Refused(" ".join(["The filter is not understood.", *errors]))
+        parts = walk(filterset.qs, filterset.order, ["id"], MOST_FILES + 1)
+        asset_ids = [asset_id for [asset_id] in next(parts, [])]
+    else:
+        asset_ids = list(dict.fromkeys(wanted["ids"]))
+    if not asset_ids:
+        raise Refused("No asset is selected.")
+    if len(asset_ids) > MOST_FILES:
+        raise Refused(f"At most {MOST_FILES:,} files are sent at once: select fewer of them.")
+    return asset_ids

@@ -107,5 +107,5 @@ document.addEventListener("submit", (event) => {
   for (const id of selected) {
     if (!here.has(id)) event.target.append(Object.assign(document.createElement("input"), { type: "hidden", name: "ids", value: id }));
   }
-  keep(SENT, true);
+  keep(SENT, !event.submitter?.hasAttribute("formaction")); // only an operation takes the selection with it
 });
