@@ -39,6 +39,7 @@ PAGES = [
 WITHOUT_FILE = ["asset_file", "library_file"]  # the assets of these tests have none
 ON_ASSETS = ["promote", "delete", "extend", "restore", "undo_extension"]
 ON_OPERATIONS = ["start", "cancel", "retry", "undo"]
+ON_FILES = ["files_zip"]  # in test_files_zip.py
 ON_VIEWS = ["saved_view", "delete_view"]  # whose roles are in test_saved_views.py
 REVIEWS = ["review", "review_many", "undo_review"]
 ACTIONS = [*ON_ASSETS, *ON_OPERATIONS]  # by POST alone, as are reviews
@@ -143,7 +144,7 @@ def everything():
 
 
 def test_no_url_is_left_untested():
-    assert every_url() == {*PAGES, *ACTIONS, *ON_VIEWS, *REVIEWS, "healthz"}
+    assert every_url() == {*PAGES, *ACTIONS, *ON_VIEWS, *REVIEWS, *ON_FILES, "healthz"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -169,7 +170,7 @@ def test_somebody_without_a_role_is_told_so(client, things, name):
     assert b"whose role does not include this" in response.content
 
 
-@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations", "saved_views", "compare"}))
+@pytest.mark.parametrize("name", sorted({*PAGES} - {"operations", "saved_views", "compare", "files_zip"}))
 def test_pages_are_only_read(client, admin, things, name):
     client.force_login(admin)
     assert client.post(url_of(name, things)).status_code == 405
@@ -321,8 +322,9 @@ def offered(page):
 
 
 def offered_to_all(url):
-    """Whoever sees cards may compare them, and give a filter that is understood a name."""
-    names = {"compare"} if url.startswith(("/assets/?", "/jobs/", "/users/")) or url == "/assets/" else set()
+    """Whoever sees cards may compare them and have their files, and give a filter that is understood a name."""
+    has_cards = url.startswith(("/assets/?", "/jobs/", "/users/")) or url == "/assets/"
+    names = {"compare", "files_zip"} if has_cards else set()
     return names | ({"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set())
 
 
@@ -365,8 +367,8 @@ def test_those_who_only_look_may_watch_an_operation_that_runs(client, staff, thi
 def test_admins_are_offered_what_they_may_do(client, admin, things, saved_lately):
     client.force_login(admin)
     expected = {
-        "/assets/": {"operations", "review_many", "compare", "saved_views"},
-        url_of("job", things): {"operations", "review_many", "compare"},
+        "/assets/": {"operations", "review_many", "compare", "saved_views", "files_zip"},
+        url_of("job", things): {"operations", "review_many", "compare", "files_zip"},
         url_of("detail", things): {"promote", "extend", "delete", "review"},
         url_of("library_detail", things): {"restore", "review"},
         url_of("removed", things): {"restore"},
