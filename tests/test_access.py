@@ -322,7 +322,7 @@ def offered(page):
 
 
 def offered_to_all(url):
-    """Whoever sees cards may compare them and have their files, and give a filter that is understood a name."""
+    """Whoever sees cards may compare them, have their files, and name a filter that is understood."""
     has_cards = url.startswith(("/assets/?", "/jobs/", "/users/")) or url == "/assets/"
     names = {"compare", "files_zip"} if has_cards else set()
     return names | ({"saved_views"} if url in {"/assets/", "/assets/?view=table"} else set())
