@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -77,28 +77,24 @@ class New:
 # --- Files -------------------------------------------------------------------
 
 
-def find(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+def find(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Every file in these files and folders, in their order, with why it cannot be read where that is so."""
-    for path in paths:
-        yield from _find(path, ())
-
-
-def _find(path: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, str]]:
-    try:
-        facts = path.stat()
-        children = sorted(path.iterdir()) if stat.S_ISDIR(facts.st_mode) else None
-    except (OSError, ValueError) as error:
-        yield path, _why(error)
-        return
-    place = (facts.st_dev, facts.st_ino)
-    if children is None:
-        # Opening a pipe would wait for its other end.
-        yield path, "" if stat.S_ISREG(facts.st_mode) else "It is not a file"
-    elif place in above:
-        yield path, "The folder is a link to one that it lies in"
-    else:
-        for child in children:
-            yield from _find(child, (*above, place))
+    waiting: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(path, ()) for path in reversed(paths)]
+    while waiting:
+        path, above = waiting.pop()
+        try:
+            facts = path.stat()
+            place = (facts.st_dev, facts.st_ino)
+            if not stat.S_ISDIR(facts.st_mode):
+                # Opening a pipe would wait for its other end.
+                yield path, "" if stat.S_ISREG(facts.st_mode) else "It is not a file"
+            elif place in above:
+                yield path, "The folder is a link to one that it lies in"
+            else:
+                children = sorted(path.iterdir(), reverse=True)
+                waiting += [(child, (*above, place)) for child in children]
+        except (OSError, ValueError) as error:
+            yield path, _why(error)
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import zlib
+from collections import Counter
 from decimal import Decimal
 
 import pytest
@@ -253,8 +254,9 @@ def test_what_differs_is_said_in_words(fetch):
     assert rows["CFG scale"] == ("6.5", "", "only in the file")
     assert rows["Size"] == ("64 × 48", "", "only in the file")
     assert rows["Clip skip"] == ("2", "2", "")
-    differing = sum(bool(verdict) for _, _, verdict in rows.values())
-    assert f"{differing} of {len(rows)} are not as in the row" in page.text
+    verdicts = Counter(verdict for _, _, verdict in rows.values())
+    told = f"{verdicts['differs']} not as in the row, {verdicts['only in the file']} only in the file."
+    assert f"Written by AUTOMATIC1111. {told}" in page.text
     assert "Steps differs File 28 Row 30" in page.text
 
 

@@ -1,6 +1,7 @@
 """What a file says of how it was made, beside what its row says."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,7 +31,9 @@ SAMPLING = {
     "sampler": "Sampler",
     "scheduler": "Scheduler",
 }
-_TOLD = {*SAMPLING, "negative_prompt", "seed", "width", "height"}
+_TOLD = {*SAMPLING, "negative_prompt", "seed", "width", "height", "generator"}
+DIFFERS, ONLY_FILE, ONLY_ROW = "differs", "only in the file", "only in the row"
+_IN_SUMMARY = {DIFFERS: "not as in the row", ONLY_FILE: ONLY_FILE, ONLY_ROW: ONLY_ROW}
 
 
 class Said(NamedTuple):
@@ -72,8 +75,7 @@ def _context(asset: WorkspaceAsset | LibraryAsset, settings: Any, store: Store, 
     except FileFault as fault:
         return {"asset": asset, "fault": f"{fault}."}
     rows = list(compare(said, asset, settings)) if said.generator else []
-    differing = sum(bool(row.verdict) for row in rows)
-    return {"asset": asset, "said": said, "rows": rows, "differing": differing}
+    return {"asset": asset, "said": said, "rows": rows, "summary": _summary(rows)}
 
 
 def _read(pk: UUID, store: Store, path: str) -> Embedded:
@@ -92,6 +94,12 @@ def _read(pk: UUID, store: Store, path: str) -> Embedded:
     if isinstance(known, str):
         raise MetadataFault(known)
     return known
+
+
+def _summary(rows: list[Said]) -> str:
+    counts = Counter(row.verdict for row in rows)
+    found = [f"{counts[verdict]} {text}" for verdict, text in _IN_SUMMARY.items() if counts[verdict]]
+    return f"{', '.join(found) or 'The row says the same'}."
 
 
 # --- Comparing -----------------------------------------------------------------
@@ -151,12 +159,12 @@ _MODEL_FILE = re.compile(r"\.(safetensors|ckpt|pt|gguf)$")
 def _verdict(label: str, in_file: Any, in_row: Any) -> str:
     texts = _text(in_file), _text(in_row)
     if not texts[1]:
-        return "only in the file"
+        return ONLY_FILE
     if not texts[0]:
-        return "only in the row"
+        return ONLY_ROW
     if same(in_file, in_row) or _plain(label, texts[0]) == _plain(label, texts[1]):
         return ""
-    return "differs"
+    return DIFFERS
 
 
 def _plain(label: str, text: str) -> str:
