@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from assets.lossless import same
 from assets.models import WorkspaceAsset
 from assets.models.upstream import WorkspaceAssetQuerySet
-from assets.parameters import GROUPS, MEASURED, OTHER, Parameter, parameters
+from assets.parameters import MEASURED, OTHER, RANKS, Parameter, parameters
 
 FEWEST, MOST = 2, 6  # assets side by side
 MOST_LABEL = 40  # characters
@@ -102,7 +102,7 @@ def _setting_rows(settings: Sequence[Any]) -> Iterator[Row]:
     if not all(isinstance(each, dict) or each is Missing.UNREAD for each in settings):
         yield Row("settings", "Settings", "Asset", tuple(settings))
     said = [{each.name: each for each in parameters(one)} for one in settings]
-    for first in _in_group_order(said):
+    for first in _in_order(said):
         found = [each.get(first.name) for each in said]
         nothing = [Missing.UNREAD if one is Missing.UNREAD else Missing.ABSENT for one in settings]
         value = _by_key if _contradict([each for each in found if each]) else _value
@@ -110,12 +110,12 @@ def _setting_rows(settings: Sequence[Any]) -> Iterator[Row]:
         yield from _rows(first.name, first.label, first.group, values)
 
 
-def _in_group_order(said: Iterable[dict[str, Parameter]]) -> list[Parameter]:
+def _in_order(said: Iterable[dict[str, Parameter]]) -> list[Parameter]:
     """Each parameter once."""
     once: dict[str, Parameter] = {}
     for each in said:
-        once = each | once
-    return sorted(once.values(), key=lambda parameter: GROUPS.index(parameter.group))
+        once |= each
+    return sorted(once.values(), key=lambda parameter: RANKS.get(parameter.name, len(RANKS)))
 
 
 def _value(parameter: Parameter) -> Any:
@@ -172,7 +172,7 @@ def _changed_settings(base: Any, other: Any) -> Iterator[str]:
             yield "settings"
         return
     said = [{each.name: each for each in parameters(one)} for one in (base, other)]
-    for parameter in _in_group_order(said):
+    for parameter in _in_order(said):
         if not MEASURED.issuperset(parameter.keys) and _changed(*(each.get(parameter.name) for each in said)):
             yield _PART_OF.get(parameter.name) or _label(parameter)
 

@@ -123,9 +123,8 @@ _GROUPS: dict[str, tuple[_Known, ...]] = {
     ),
 }
 
-GROUPS = (*_GROUPS, OTHER)  # in the order of a page
-
 _KNOWN = {known.name: (group, known) for group, members in _GROUPS.items() for known in members}
+RANKS = {name: rank for rank, name in enumerate(_KNOWN)}  # in the order of a page; what is unknown is last
 _REPORTED = {key: known.name for _, known in _KNOWN.values() for key in known.reported.split()}
 _ASKED = {key: known.name for _, known in _KNOWN.values() for key in (known.name, *known.aliases.split())}
 

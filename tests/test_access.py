@@ -291,7 +291,7 @@ def test_a_forged_post_does_nothing(admin, things, headers):
     forger = Client(enforce_csrf_checks=True)
     forger.force_login(admin)
     before = everything()
-    for name in [*ACTIONS, *REVIEWS, "operations"]:
+    for name in [*ACTIONS, *REVIEWS, "operations", "compare"]:
         assert forger.post(url_of(name, things), CREATES[0], headers=headers).status_code == 403, name
     changelist = reverse("admin:assets_workspaceasset_changelist")
     chosen = {"action": "delete_assets", "_selected_action": [things.asset.pk]}

@@ -37,6 +37,14 @@ def test_ticked_assets_lead_to_the_page_of_their_comparison(client, staff):
     assert response["Location"] == f"/assets/compare/?id={second.id}&id={first.id}"
 
 
+def test_all_that_match_a_filter_are_not_compared(client, staff):
+    client.force_login(staff)
+    ids = [str(asset.id) for asset in make_assets(2)]
+    response = client.post(reverse("compare"), {"ids": ids, "select": "all", "filter": ""})
+    assert response.status_code == 400
+    assert "not all that match" in response.content.decode()
+
+
 def test_assets_stand_in_the_order_of_the_url(fetch):
     made = make_assets(6)
     shown = compared(fetch, *reversed(made))

@@ -53,6 +53,8 @@ def comparison(request: HttpRequest) -> HttpResponse:
     """The page, and where the ticked assets of a gallery are sent."""
     try:
         if request.method == "POST":
+            if request.POST.get("select"):
+                raise Refused("A comparison takes two to six ticked assets, not all that match.")
             return redirect(compare_url(_asked_for(request.POST.getlist("ids"))))
         asset_ids = _asked_for(request.GET.getlist("id"))
     except Refused as refusal:

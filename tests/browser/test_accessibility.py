@@ -25,6 +25,8 @@ PAGES = {
     "file that is missing": "/media/assets/{missing.id}/file",
     "job": "/jobs/{foxes.id}/",
     "user": "/users/{ada.id}/",
+    "comparison": "/assets/compare/?id={png.id}&id={webp.id}&id={mp4.id}&id={nsfw.id}&all=1",
+    "comparison of two": "/assets/compare/?id={png.id}&id={webp.id}",
     "queries": "/queries/",
     "views": "/views/",
     "settings that occur": "/assets/settings/?user=ada",
