@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from assets.lossless import encode, is_number, same
-from assets.parameters import MEASURED, Parameter
+from assets.parameters import MEASURED, OTHER, Parameter
 from assets.storage import FORMATS
 
 _MOST_SHOWN = 60  # characters of a value within a sentence
@@ -29,7 +29,8 @@ class Facts:
 
 def disagreements(parameters: Iterable[Parameter], facts: Facts) -> dict[str, list[str]]:
     """By the name of the parameter, what contradicts its value."""
-    found = {each.name: [*_other_keys(each), *_facts_against(each, facts)] for each in parameters}
+    known = (each for each in parameters if each.group != OTHER)
+    found = {each.name: [*_other_keys(each), *_facts_against(each, facts)] for each in known}
     return {name: sentences for name, sentences in found.items() if sentences}
 
 

@@ -7,12 +7,13 @@ from operator import attrgetter
 from typing import Any
 
 from assets.lossless import encode_start, is_number, same
-from assets.parameters import Parameter, parameters
+from assets.parameters import Parameter
 from assets.setting_conditions import text_of
 
 MOST_LINES = 500
 MOST_DEPTH = 8
 MOST_TEXT = 2_000  # characters of one value that are shown
+MOST_KEY = 200  # characters of a key
 MOST_COPIED = 10_000  # characters of one value that can be copied beside it
 LEAST_TEXT = 60  # characters of any value that are shown, however many there are
 MOST_CHARACTERS = 200_000  # of all values together
@@ -51,9 +52,9 @@ class Inspector:
     note: str  # what a person must know of the whole: empty, null, not an object, cut short
 
 
-def inspect(settings: Any, flags: Flags) -> Inspector:
+def inspect(settings: Any, parameters: Iterable[Parameter], flags: Flags) -> Inspector:
     room = _Room()
-    shown = [_setting(each, flags.get(each.name, []), room) for each in room.of(parameters(settings))]
+    shown = [_setting(each, flags.get(each.name, []), room) for each in room.of(parameters)]
     groups = [(name, list(members)) for name, members in groupby(shown, attrgetter("group"))]
     values = [] if isinstance(settings, dict) else list(_lines(settings, room))
     return Inspector(groups, values, _note(settings, room))
@@ -107,7 +108,8 @@ def _setting(parameter: Parameter, flags: list[str], room: _Room) -> Setting:
     key = next(key for key, value in said if same(value, parameter.value))
     pairs = [(key, parameter.value), *parameter.others]
     values = [_value(key, value, (key,), 0, room) for key, value in pairs]
-    return Setting(parameter.label, parameter.group, parameter.keys, values, flags)
+    keys = tuple(_short(key) for key in parameter.keys)
+    return Setting(parameter.label, parameter.group, keys, values, flags)
 
 
 def _lines(settings: Any, room: _Room) -> Iterator[Value]:
@@ -123,7 +125,7 @@ def _value(key: str, value: Any, path: tuple[str, ...] | None, depth: int, room:
     whole = value if isinstance(value, str) else encode_start(value, MOST_COPIED)
     text = _length(value) if is_branch else room.show(whole)
     return Value(
-        key=key,
+        key=_short(key),
         kind=_kind(value),
         text=text,
         is_cut=not is_branch and len(text) < len(whole),
@@ -137,6 +139,10 @@ def _items(value: dict | list, path: tuple[str, ...] | None, depth: int, room: _
     for key in room.of(value if isinstance(value, dict) else range(len(value))):
         inner = (*path, key) if path and isinstance(value, dict) else None
         yield _value(str(key), value[key], inner, depth, room)
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= MOST_KEY else f"{key[:MOST_KEY]}…"
 
 
 def _kind(value: Any) -> str:

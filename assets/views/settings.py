@@ -8,7 +8,7 @@ from assets.copy_as import Made, diffusers_call, parameters_text
 from assets.disagreements import Facts, disagreements
 from assets.lossless import indented
 from assets.models import WorkspaceAsset
-from assets.parameters import parameters
+from assets.parameters import Parameter, parameters
 from assets.views.files import FileReport
 
 MOST_COPIED = 100_000  # characters of each text that is offered for copying
@@ -27,10 +27,11 @@ def settings_context(
 ) -> dict[str, Any]:
     """Of a row with all of an asset's columns, and of its settings as the database writes them."""
     settings = row.get("generation_settings")
-    flags = disagreements(parameters(settings), _facts(row, file or FileReport()))
+    said = parameters(settings)
+    flags = disagreements(said, _facts(row, file or FileReport()))
     return {
-        "inspector": settings_view.inspect(settings, flags),
-        "copies": list(_copies(row, settings_text or "null", url)),
+        "inspector": settings_view.inspect(settings, said, flags),
+        "copies": [_json(settings_text or "null", url), *_written(_made(row), said)],
         "is_nsfw": settings_view.is_nsfw(settings),
     }
 
@@ -51,13 +52,17 @@ def _facts(row: Mapping[str, Any], file: FileReport) -> Facts:
     )
 
 
-def _copies(row: Mapping[str, Any], settings_text: str, url: str) -> Iterator[Copy]:
-    shown = indented(settings_text, MOST_COPIED + 1)
-    yield Copy("json", "JSON", shown[:MOST_COPIED], len(shown) > MOST_COPIED, url)
-    made, said = _made(row), parameters(row.get("generation_settings"))
-    written = {"parameters": ("Parameters text", parameters_text), "diffusers": ("Diffusers", diffusers_call)}
-    for name, (title, write) in written.items():
-        text = write(made, said)
+def _json(settings_text: str, url: str) -> Copy:
+    text = indented(settings_text, MOST_COPIED + 1)
+    return Copy("json", "JSON", text[:MOST_COPIED], len(text) > MOST_COPIED, url)
+
+
+def _written(made: Made, said: list[Parameter]) -> Iterator[Copy]:
+    texts = [
+        ("parameters", "Parameters text", parameters_text(made, said)),
+        ("diffusers", "Diffusers", diffusers_call(made, said)),
+    ]
+    for name, title, text in texts:
         yield Copy(name, title, text[:MOST_COPIED], len(text) > MOST_COPIED)
 
 
