@@ -33,6 +33,11 @@ class Value:
     condition: str = ""  # what finds all assets with this value, if anything can
     items: list["Value"] = field(default_factory=list)
 
+    @property
+    def is_long(self) -> bool:
+        """So long that it scrolls."""
+        return len(self.text) > 200
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
