@@ -99,10 +99,15 @@ def _left(entry: Any) -> Iterator[Event]:
         text = "returned to the workspace" if entry.action == Disposition.Action.PROMOTED else "restored"
         yield Event(entry.restored_at, text, _name(entry.restored_by), **about)
     if entry.purged_at:
-        states = [file["state"] for file in entry.files or ()]
-        fates = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         where = "library" if entry.restored_at else "workspace"
-        yield Event(entry.purged_at, f"files purged from the {where}: {fates or 'none'}", **about)
+        yield Event(entry.purged_at, f"files purged from the {where}: {_fates(entry)}", **about)
+
+
+def _fates(entry: Any) -> str:
+    states = [file["state"] for file in entry.files or ()]
+    # Most have no thumbnail to remove.
+    told = [state for state in states if state != "missing"] or states
+    return ", ".join(f"{told.count(state)} {state}" for state in dict.fromkeys(told)) or "none"
 
 
 def _name(person: User | None) -> str:

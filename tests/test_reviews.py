@@ -1,18 +1,30 @@
 """What reviewers find of assets: one verdict at a time, with everything that came before it kept."""
 
+import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from html import unescape
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
 
-from assets import dispositions
-from assets.models import LibraryAsset, Review, Verdict
+from assets import bulk, dispositions
+from assets.models import Disposition, LibraryAsset, Operation, Review, Verdict, WorkspaceAsset
+from assets.outcomes import DONE, GONE, failed
+from assets.purge import purge
 from assets.reviews import flagged, review, take_back, verdicts
+from tests import samples
 from tests.factories import make_asset, make_assets
+from tests.html import Page
 
+HTMX = {"HX-Request": "true"}
 APPROVED, FLAGGED, WITHDRAWN = Verdict.APPROVED, Verdict.FLAGGED, Verdict.WITHDRAWN
 with_rows = pytest.mark.django_db
 
@@ -119,3 +131,307 @@ def test_of_two_reviewers_at_one_instant_the_later_holds_and_both_are_kept():
             assert {row.note for row in rows} == {"0", "1", "2", "3"}
             assert [row.superseded_at is None for row in rows] == [False, False, False, True]
             assert [row.reviewed_at for row in rows] == sorted(row.reviewed_at for row in rows)
+
+
+# --- Wherever the asset is -----------------------------------------------------------
+
+
+@pytest.fixture
+def with_file(settings, tmp_path):
+    settings.STORAGES = settings.STORAGES | {
+        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
+        for alias in ("workspace", "library", "previews")
+    }
+    (tmp_path / "workspace").mkdir()
+
+    def make(**values):
+        key = f"{uuid4()}.png"
+        (tmp_path / "workspace" / key).write_bytes(samples.picture(".png", 8, 8))
+        return make_asset(temp_storage_path=key, **values)
+
+    return make
+
+
+def let_the_grace_run_out():
+    Disposition.objects.update(purge_after=timezone.now() - timedelta(hours=1))
+    purge()
+
+
+def leave_by_others(pk, actor):
+    WorkspaceAsset.objects.filter(pk=pk).delete()
+
+
+def expire(pk, actor):
+    WorkspaceAsset.objects.filter(pk=pk).update(expires_at=timezone.now() - timedelta(hours=1))
+    dispositions.expire()
+
+
+WAYS_OUT = {
+    "saved": lambda pk, actor: dispositions.promote([pk], actor=actor),
+    "deleted": lambda pk, actor: dispositions.delete([pk], actor=actor),
+    "expired": expire,
+    "external": leave_by_others,
+}
+
+
+@with_rows
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_a_verdict_stays_whichever_way_the_asset_leaves_comes_back_and_is_purged(
+    client, with_file, reviewer, admin, way
+):
+    pk = with_file().pk
+    review([pk], verdict=APPROVED, note="keep this", reviewer=reviewer)
+    client.force_login(admin)
+    WAYS_OUT[way](pk, admin)
+    dispositions.restore([Disposition.objects.get().pk], actor=admin)
+    assert WorkspaceAsset.objects.filter(pk=pk).exists()
+    WAYS_OUT[way](pk, admin)
+    assert not WorkspaceAsset.objects.filter(pk=pk).exists()
+    entry = Disposition.objects.latest("id")
+    let_the_grace_run_out()
+    entry.refresh_from_db()
+    assert entry.purged_at
+    assert standing(pk) == ("approved", "keep this", "reviewers")
+    for url in (f"/removed/{entry.pk}/", f"/library/{pk}/" if way == "saved" else f"/removed/{entry.pk}/"):
+        page = client.get(url).content.decode()
+        assert page.count("keep this") >= 2  # as its verdict, and in its history
+    assert 'data-verdict="approved"' in client.get("/removed/").content.decode()
+
+
+# --- Saving what is flagged ----------------------------------------------------------
+
+
+@with_rows
+def test_a_flagged_asset_is_not_saved_nor_copied_by_whoever_does_not_know(
+    with_file, reviewer, admin, tmp_path
+):
+    asset, other = with_file(), with_file()
+    flag = review([asset.pk], verdict=FLAGGED, note="six fingers", reviewer=reviewer).written[0]
+    outcomes = dispositions.promote([asset.pk, other.pk], actor=admin)
+    assert outcomes[asset.pk] == failed("It was flagged by reviewers: “six fingers”")
+    assert outcomes[other.pk] == DONE
+    assert len([path for path in (tmp_path / "library").rglob("*") if path.is_file()]) == 1
+    assert WorkspaceAsset.objects.filter(pk=asset.pk).exists()
+    assert dispositions.promote([asset.pk], actor=admin, despite_flags=flag.pk - 1)[asset.pk].reason
+    assert dispositions.promote([asset.pk], actor=admin, despite_flags=flag.pk)[asset.pk] == DONE
+    assert dispositions.promote([asset.pk], actor=admin)[asset.pk] == GONE
+
+
+@with_rows
+@pytest.mark.parametrize("verdict", [APPROVED, WITHDRAWN])
+def test_a_flag_that_was_lifted_is_none(with_file, reviewer, admin, verdict):
+    pk = with_file().pk
+    review([pk], verdict=FLAGGED, reviewer=reviewer)
+    review([pk], verdict=verdict, reviewer=reviewer)
+    assert dispositions.promote([pk], actor=admin)[pk] == DONE
+
+
+@with_rows
+def test_an_asset_that_is_flagged_while_it_is_copied_is_not_saved(with_file, reviewer, admin, monkeypatch):
+    pk, plainly = with_file().pk, dispositions.copy_to_library
+
+    def copy_and_flag(ids):
+        copies = plainly(ids)
+        review([pk], verdict=FLAGGED, reviewer=reviewer)
+        return copies
+
+    monkeypatch.setattr(dispositions, "copy_to_library", copy_and_flag)
+    assert dispositions.promote([pk], actor=admin)[pk] == failed("It was flagged by reviewers")
+    assert not LibraryAsset.objects.exists()
+
+
+@with_rows
+def test_saving_a_flagged_asset_asks_once_more_and_keeps_what_was_written(client, with_file, reviewer, admin):
+    pk = with_file().pk
+    flag = review([pk], verdict=FLAGGED, note="<i>six</i> fingers", reviewer=reviewer).written[0]
+    client.force_login(admin)
+    url, given = reverse("promote", args=[pk]), {"title": "A <b>fox</b>", "tags": "x, y", "next": "/queries/"}
+    for headers in ({}, HTMX):
+        response = client.post(url, given, headers=headers)
+        assert response.status_code == 200
+        page = response.content.decode()
+        assert "flagged by reviewers: “&lt;i&gt;six&lt;/i&gt; fingers”" in page
+        assert "Save all the same" in page
+        assert not LibraryAsset.objects.exists()
+        form = page[: page.index("Save all the same")].rpartition("<form")[2]
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+        asked = {name: unescape(value) for name, value in fields.items() if name != "csrfmiddlewaretoken"}
+        assert asked.items() >= (given | {"despite_flags": str(flag.pk)}).items()
+    response = client.post(url, asked)
+    assert (response.status_code, response["Location"]) == (302, "/queries/")
+    saved = LibraryAsset.objects.get(pk=pk)
+    assert (saved.custom_title, saved.tags) == ("A <b>fox</b>", ["x", "y"])
+
+
+@with_rows
+def test_an_operation_is_not_started_without_a_word_on_the_flags_among_it(client, with_file, reviewer, admin):
+    first, second, third = (with_file() for _ in range(3))
+    flag = review([first.pk, second.pk], verdict=FLAGGED, reviewer=reviewer).written[-1]
+    client.force_login(admin)
+    ids = [asset.pk for asset in (first, second, third)]
+    operation = bulk.freeze_ticked(ids, action=Operation.Action.PROMOTE, actor=admin)
+    start = reverse("start", args=[operation.pk])
+    assert "2 assets to be saved are flagged." in Page(client.get(f"/operations/{operation.pk}/")).text
+    refused = client.post(start)
+    assert refused.status_code == 400
+    assert "2 assets to be saved are flagged. Say that" in Page(refused).text
+    late = review([third.pk], verdict=FLAGGED, note="late", reviewer=reviewer).written[0]
+    stale = client.post(start, {"despite_flags": flag.pk})
+    assert "1 asset to be saved is flagged. Say that" in Page(stale).text
+    review([third.pk], verdict=WITHDRAWN, reviewer=reviewer)
+    assert client.post(start, {"despite_flags": flag.pk}).status_code == 302
+    review([third.pk], verdict=FLAGGED, note="after the confirmation", reviewer=reviewer)
+    for _ in range(2):
+        bulk.advance(operation.pk)
+        operation.refresh_from_db()
+        assert (operation.state, operation.done, operation.failed) == ("finished", 2, 1)
+        reason = operation.items.get(asset_id=third.pk).reason
+        assert reason == "It was flagged by reviewers: “after the confirmation”"
+        bulk.retry(operation)
+    assert late.pk > flag.pk
+
+
+@with_rows
+@pytest.mark.parametrize("action", ["delete", "extend"])
+def test_flags_are_in_the_way_of_saving_alone(reviewer, admin, action):
+    pk = make_asset().pk
+    review([pk], verdict=FLAGGED, reviewer=reviewer)
+    operation = bulk.freeze_ticked([pk], action=action, actor=admin)
+    bulk.start(operation, actor=admin, confirmed=None, options={})
+    bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    assert operation.done == 1
+
+
+# --- Over HTTP -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def post(client, reviewer):
+    client.force_login(reviewer)
+
+    def send(url, data, **headers):
+        return client.post(url, data, headers=headers)
+
+    return send
+
+
+@with_rows
+def test_a_verdict_is_given_and_taken_back_on_the_page(post, client):
+    pk = make_asset().pk
+    url = reverse("review", args=[pk])
+    response = post(url, {"verdict": "approved", "note": " good\r\nhands ", "next": "/queries/"})
+    assert (response.status_code, response["Location"]) == (302, "/queries/")
+    assert standing(pk) == ("approved", "good\nhands", "reviewers")
+    page = client.get("/queries/").content.decode()
+    undo = re.search(r'formaction="(/reviews/[^"]+/undo)"', page)[1]
+    response = post(url, {"verdict": "approved", "note": "good\nhands"}, **HTMX)
+    assert "approved already" in response.content.decode()
+    response = post(undo, {}, **HTMX)
+    [event] = json.loads(response["HX-Trigger"]).values()
+    assert (event["id"], event["verdict"]) == (str(pk), "")
+    assert standing(pk) is None
+    assert "another verdict since" in post(undo, {}, **HTMX).content.decode()
+
+
+@with_rows
+def test_ticked_assets_are_reviewed_together_and_taken_back_together(post, client):
+    assets, gone = make_assets(3), uuid4()
+    post(reverse("review", args=[assets[0].pk]), {"verdict": "flagged", "note": "blurred"})
+    data = {"verdict": "flagged", "note": "blurred", "ids": [*(asset.pk for asset in assets), gone]}
+    assert post(reverse("review_many"), data)["Location"] == "/assets/"
+    page = Page(client.get("/assets/"))
+    assert "Flagged: 2 · flagged already, with this note: 1 · gone before: 1" in page.text
+    undo = re.findall(r'formaction="(/reviews/[^"]+/undo)"', page.html)[-1]
+    assert post(undo, {}, **HTMX)["HX-Refresh"] == "true"
+    assert list(flagged([asset.pk for asset in assets])) == [assets[0].pk]
+
+
+@with_rows
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "Say which verdict"),
+        ({"verdict": "superb"}, "A verdict is approved, flagged or withdrawn."),
+        ({"verdict": "approved", "note": "x" * 2_001}, "A note has at most 2,000 characters."),
+        ({"verdict": "approved", "note": "a\0b"}, "Null characters are not allowed."),
+        ({"verdict": "approved", "ids": []}, "No asset is selected."),
+        ({"verdict": "approved", "ids": ["x"]}, "something that is not the UUID"),
+        ({"verdict": "approved", "select": "all", "filter": ""}, "not to all that match"),
+    ],
+    ids=["none", "unknown", "long", "nul", "nothing", "no-uuid", "all"],
+)
+def test_what_is_not_understood_is_refused_with_a_sentence(post, client, data, message):
+    asset = make_asset()
+    one = "ids" not in data and "select" not in data
+    url = reverse("review", args=[asset.pk]) if one else reverse("review_many")
+    answered = post(url, {"ids": [asset.pk]} | data, **HTMX)
+    assert (answered.status_code, message in answered.content.decode()) == (200, True)
+    assert post(url, {"ids": [asset.pk]} | data).status_code == 302
+    assert not Review.objects.exists()
+
+
+@with_rows
+def test_a_note_of_2000_characters_with_line_ends_is_kept(post):
+    pk, note = make_asset().pk, "ab\n" * 600 + "ž" * 200
+    post(reverse("review", args=[pk]), {"verdict": "flagged", "note": note.replace("\n", "\r\n")})
+    assert standing(pk)[1] == note
+
+
+@with_rows
+def test_an_asset_that_has_left_is_not_reviewed(post):
+    pk = make_asset().pk
+    WorkspaceAsset.objects.all().delete()
+    answered = post(reverse("review", args=[pk]), {"verdict": "approved"}, **HTMX)
+    assert "neither in the workspace nor in the library" in answered.content.decode()
+    assert not Review.objects.exists()
+
+
+# --- Lists ---------------------------------------------------------------------------
+
+
+@with_rows
+def test_lists_and_operations_select_by_verdict(client, reviewer, admin):
+    assets = make_assets(6)
+    approved, flags, others = assets[:2], assets[2:3], assets[3:]
+    review([asset.pk for asset in assets], verdict=APPROVED, reviewer=reviewer)  # and then otherwise
+    review([asset.pk for asset in flags], verdict=FLAGGED, reviewer=reviewer)
+    review([asset.pk for asset in others], verdict=WITHDRAWN, reviewer=reviewer)
+    saved = {in_library().pk: verdict for verdict in ("approved", "flagged", "")}
+    WorkspaceAsset.objects.exclude(pk__in=[asset.pk for asset in assets]).delete()
+    for pk, verdict in saved.items():
+        review([pk] if verdict else [], verdict=verdict or APPROVED, reviewer=reviewer)
+    client.force_login(admin)
+    expected = {"approved": approved, "flagged": flags, "none": others}
+    for verdict, wanted in expected.items():
+        shown = Page(client.get("/assets/", {"verdict": verdict}))
+        assert set(shown.ids) == {str(asset.pk) for asset in wanted}
+        assert shown.total == len(wanted)
+        counts = {option.label: option.count.number for option in shown.response.context["facets"].verdicts}
+        assert counts == {"approved": 2, "flagged": 1, "neither": 3}
+        operation = bulk.freeze_filter(f"verdict={verdict}", action=Operation.Action.DELETE, actor=admin)
+        assert set(operation.items.values_list("asset_id", flat=True)) == {asset.pk for asset in wanted}
+        shown = Page(client.get("/library/", {"verdict": verdict}))
+        of_library = verdict if verdict != "none" else ""
+        assert shown.ids == [str(pk) for pk, found in saved.items() if found == of_library]
+    dispositions.delete([asset.pk for asset in assets], actor=admin)
+    for verdict, wanted in expected.items():
+        shown = Page(client.get("/removed/", {"verdict": verdict, "actor": "admins"}))
+        assert set(shown.ids) == {str(asset.pk) for asset in wanted}
+    assert (
+        "not known here: choose approved, flagged or none." in Page(client.get("/assets/?verdict=good")).text
+    )
+
+
+@with_rows
+def test_badges_cost_one_query_however_many_there_are(client, reviewer):
+    client.force_login(reviewer)
+    counts = []
+    for number in (1, 30):
+        review([asset.pk for asset in make_assets(number)], verdict=FLAGGED, note='"x"', reviewer=reviewer)
+        for view in ("grid", "table"):
+            with CaptureQueriesContext(connection) as queries:
+                page = client.get("/assets/", {"view": view}).content.decode()
+            counts.append(len([query for query in queries if "assets_review" in query["sql"]]))
+            assert page.count('aria-label="flagged by reviewers: “&quot;x&quot;”"') == Review.objects.count()
+    assert counts == [2] * 4  # the badges, and the counts of the rail

@@ -104,7 +104,7 @@ def _ask_once_more(request: HttpRequest, flag: Review) -> HttpResponse:
     kept = {name: request.POST.get(name, "") for name in ("title", "tags", "collection", "next")}
     context = {"flag": flag, "fields": kept | {"despite_flags": flag.id}}
     if not request.htmx:
-        return render(request, "assets/flagged.html", context, status=409)
+        return render(request, "assets/flagged.html", context)
     add_message(request, ERROR, render_to_string("assets/_flagged.html", context, request))
     return answer(request, otherwise="")
 

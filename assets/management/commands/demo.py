@@ -8,6 +8,7 @@ from django.utils import timezone
 from assets.demo.build import DemoRefused, build
 from assets.demo.departures import add_departures
 from assets.demo.logins import LOGINS, demo_password, make_logins
+from assets.demo.reviews import add_reviews
 
 
 class Command(BaseCommand):
@@ -20,6 +21,7 @@ class Command(BaseCommand):
         except DemoRefused as refusal:
             raise CommandError(str(refusal)) from None
         make_logins()
+        add_reviews(made)
         add_departures(made, User.objects.get(username="admin"))
         self.stdout.write(
             f"{len(made.assets)} assets of {len(made.jobs)} jobs and {len(made.profiles)} users."
