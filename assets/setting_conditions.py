@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models import BooleanField, Case, F, Func, Q, TextField, Value, When
+from django.db.models.lookups import Exact
 
 from assets.lossless import encode, is_number, same
 
@@ -18,6 +19,7 @@ _CONDITION = re.compile(
         \s*(?:(?P<operator>>=|<=|!=|=|>|<)\s*(?P<value>.*\S))?\s*""",
     re.VERBOSE | re.DOTALL,
 )
+_SPELLING = r"^-?(?:0|[1-9]\d{0,254})(?:\.\d{1,255})?(?:[eE][+-]?\d{1,3})?$"
 _KEY = re.compile(r'"(?:[^"\\]|\\.)*"|[^.]+', re.DOTALL)
 _BARE_KEY = re.compile(r'[^\s"=!<>.]+')
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -71,7 +73,10 @@ class SettingCondition:
     def _compares(self, column: str) -> Q:
         comparison = f"{self.operator} {encode(self.value)}"
         in_numbers = _PathMatches(column, f"{self._path()} ? (@ {comparison})")
-        return Q(in_numbers) | Q(_TextCompares(column, self.keys, comparison))
+        value = _At(column, self.keys)
+        is_text = Exact(Func(value, function="jsonb_typeof", output_field=TextField()), Value("string"))
+        in_text = Case(When(is_text, then=_SpeltNumber(value, comparison)), default=False)
+        return Q(in_numbers) | Q(in_text)
 
     def _equals(self, column: str) -> Q:
         # Containment rather than a comparison, since the index on settings answers it.
@@ -109,19 +114,28 @@ class _PathMatches(Func):
         super().__init__(F(column), Value(path))
 
 
-class _TextCompares(Func):
-    """Whether what lies at the end of some keys spells a number as JSON does, which then compares so.
+class _At(Func):
+    """`column -> key -> key`."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " -> "
+    output_field = TextField()  # of JSON; it is only ever looked into
+
+    def __init__(self, column: str, keys: Sequence[str]) -> None:
+        super().__init__(F(column), *map(Value, keys))
+
+
+class _SpeltNumber(Func):
+    """Whether a JSON text spells a number as JSON does, which then compares so.
 
     The lengths are those that a `numeric` certainly holds: it must never raise an error.
     """
 
-    spelling = r"^-?(?:0|[1-9]\d{0,254})(?:\.\d{1,255})?(?:[eE][+-]?\d{1,3})?$"
-    template = "(substring((%(expressions)s) #>> '{}' from '%(spelling)s')::numeric %(comparison)s)"
-    arg_joiner = " -> "
+    template = "(substring(%(expressions)s #>> '{}' from '%(spelling)s')::numeric %(comparison)s)"
     output_field = BooleanField()
 
-    def __init__(self, column: str, keys: tuple[str, ...], comparison: str) -> None:
-        super().__init__(F(column), *map(Value, keys), spelling=self.spelling, comparison=comparison)
+    def __init__(self, json_text: Func, comparison: str) -> None:
+        super().__init__(json_text, comparison=comparison, spelling=_SPELLING)
 
 
 def path_text(keys: Sequence[str]) -> str:

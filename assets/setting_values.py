@@ -59,7 +59,10 @@ _OCCURRING = """
                AND jsonb_typeof(settings) = 'object' THEN settings END AS settings
         FROM ({newest}) AS newest (settings)
     ),
-    first AS (SELECT ARRAY[key] AS path, value FROM newest, jsonb_each(settings)),
+    first AS (
+        SELECT ARRAY[key] AS path, value FROM newest, jsonb_each(settings)
+        WHERE %s::text[] IS NULL OR key = (%s::text[])[1]
+    ),
     second AS (SELECT path || key AS path, inner_.value FROM first, {inside} AS inner_),
     third AS (SELECT path || key AS path, inner_.value FROM second, {inside} AS inner_),
     every AS (SELECT * FROM first UNION ALL SELECT * FROM second UNION ALL SELECT * FROM third),
@@ -96,7 +99,7 @@ def occurring(
     sizes = {"bytes": _MOST_BYTES, "text": _MOST_TEXT, "keys": MOST_KEYS, "inside": _INSIDE}
     wanted = list(path) if path else None
     with connections[newest.db].cursor() as cursor:
-        cursor.execute(_OCCURRING.format(newest=sql, **sizes), [*params, wanted, wanted, values])
+        cursor.execute(_OCCURRING.format(newest=sql, **sizes), [*params, *[wanted] * 4, values])
         [(*_, looked_at, _), *rows] = cursor.fetchall()
     return Occurring(looked_at, _keys(rows))
 

@@ -147,10 +147,10 @@ def links(shown):
 def test_each_value_leads_to_the_assets_of_the_selection_that_have_it(fetch):
     wanted = make_asset(generation_settings={"steps": 30, "nested": {"a.b": "x y"}})
     make_asset(generation_settings={"steps": 20})
-    make_asset(asset_type="video", generation_settings={"steps": 30, "other": 1})
+    make_asset(asset_type="video", generation_settings={"steps": 30, "of_videos": 1})
     shown = fetch(f"{PAGE}?type=image&setting=steps")
     assert "Of all 2 assets of this selection" in shown.text
-    assert "other" not in shown.text
+    assert "of_videos" not in shown.text
     [url] = [url for url in links(shown) if "nested" in url]
     assert url.startswith("/assets/?type=image&setting=steps&setting=nested.")
     assert fetch(url).ids == [str(wanted.id)]

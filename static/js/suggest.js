@@ -60,6 +60,7 @@ class Suggestions {
     this.list.hidden = suggestions.length === 0 || document.activeElement !== this.input;
     this.input.ariaExpanded = String(!this.list.hidden);
     this.input.removeAttribute("aria-activedescendant");
+    if (!this.list.hidden) this.list.scrollIntoView({ block: "nearest" });
   }
 
   option({ value, label, note, more = "" }, index) {
