@@ -59,8 +59,8 @@ def _json(settings_text: str, url: str) -> Copy:
 
 def _written(made: Made, said: list[Parameter]) -> Iterator[Copy]:
     texts = [
-        ("parameters", "Parameters text", parameters_text(made, said)),
-        ("diffusers", "Diffusers", diffusers_call(made, said)),
+        ("parameters", "parameters text", parameters_text(made, said)),
+        ("diffusers", "diffusers call", diffusers_call(made, said)),
     ]
     for name, title, text in texts:
         yield Copy(name, title, text[:MOST_COPIED], len(text) > MOST_COPIED)

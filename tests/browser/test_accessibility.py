@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from assets import bulk, dispositions
-from assets.models import Disposition, Operation
+from assets.models import Disposition, Operation, WorkspaceAsset
 from tests.factories import make_assets
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -187,6 +187,23 @@ def test_the_job_and_its_selection_are_accessible_and_fit_a_phone(visit_as_admin
 def test_an_asset_with_its_verbs_is_accessible_and_fits_a_phone(visit_as_admin, workspace):
     page = visit_as_admin(f"/assets/{workspace.png.id}/?model=flux")
     page.get_by_text("Save with a title or tags").click()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+ODD_SETTINGS = {
+    "steps": 30, "worker_reported_steps": 28, "seed": 5, "negative_prompt": "blurry, " * 400, "sampler": None,
+    "x" * 300: "y" * 900, "": "", "\u202ertl": "\u202eabc", "<b>": "<script>alert(1)</script>",
+    "loras": [{"path": "film", "deep": {"a": {"b": {"c": {"d": {"e": {"f": ["z" * 900]}}}}}}}, [], {}],
+}  # fmt: skip
+
+
+def test_odd_settings_with_everything_open_are_accessible_and_fit_a_phone(visit, workspace):
+    WorkspaceAsset.objects.filter(id=workspace.png.id).update(generation_settings=ODD_SETTINGS)
+    page = visit(f"/assets/{workspace.png.id}/")
+    for summary in page.locator(".inspector summary").all():
+        summary.click()
+    expect(page.locator("#copy-diffusers")).to_be_visible()
     assert violations(page) == []
     assert overflow(page) <= 0
 

@@ -92,7 +92,7 @@ def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):
     page.get_by_role("button", name="Copy prompt", exact=True).click()
     expect(page.get_by_role("button", name="Copy prompt", exact=True)).to_have_attribute("data-copied", "")
     assert page.evaluate("navigator.clipboard.readText()") == "a red fox in the snow"
-    page.get_by_text("As JSON").click()
+    page.locator(".inspector summary", has_text="JSON").click()
     page.get_by_role("button", name="Copy JSON").click()
     expect(page.get_by_role("button", name="Copy JSON")).to_have_attribute("data-copied", "")
     assert '"steps": 20' in page.evaluate("navigator.clipboard.readText()")
