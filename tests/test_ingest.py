@@ -267,6 +267,16 @@ def test_many_at_once_register_each_file_once(folder, owner, stores):
     assert len(files_in(stores)) == 6
 
 
+def test_one_that_another_registers_in_between_is_there_already(folder, owner, monkeypatch):
+    path = give(folder, "fox.png", png())
+    ingest_file(path, owner=owner)
+    look, blind = ingest._where_it_is, iter([True, True])
+    monkeypatch.setattr(ingest, "_where_it_is", lambda pk: "" if next(blind, False) else look(pk))
+    result = ingest_file(path, owner=owner, model="another, and so another job")
+    assert (result.state, result.reason) == ("there", "It is in the workspace")
+    assert (WorkspaceAsset.objects.count(), Job.objects.count()) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "step", [(Store, "put"), (ingest, "_is_in_place"), (ingest, "_locked_job"), (ingest, "_take_index")],
     ids=lambda step: step[1],
