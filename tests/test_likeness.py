@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assets import bulk, dispositions
 from assets.filters import AssetFilterSet
-from assets.models import LibraryAsset, WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.parameters import MEASURED
 from tests.factories import make_asset, make_assets
 from tests.html import Page
@@ -155,3 +155,22 @@ def test_operations_take_what_is_alike(client, admin):
     assert operation.total == 1
     client.force_login(admin)
     assert Page(client.get(f"/assets/?same_settings={asset.id}")).total == 1
+
+
+def test_pages_of_assets_that_have_left_link_to_what_is_like_them(fetch, admin):
+    gone, kept = make_assets(2, generation_seed=0)
+    dispositions.delete([gone.id], actor=admin)
+    entry = Disposition.objects.get()
+    foreign = LibraryAsset.objects.create(
+        id=uuid4(), user=gone.user, asset_type="image", storage_path="x.png", file_size_bytes=1,
+        mime_type="image/png", original_prompt=kept.original_prompt, model_used="sdxl",
+    )  # fmt: skip
+    removed = fetch(reverse("removed_entry", args=[entry.pk]))
+    for query in ("seed=0", f"same_prompt={gone.id}", f"same_settings={gone.id}"):
+        assert f'href="/assets/?{query}"' in removed.html
+        assert fetch(f"/assets/?{query}").ids == [str(kept.id)]
+    saved = fetch(reverse("library_detail", args=[foreign.id]))
+    assert fetch(f"/assets/?same_prompt={foreign.id}").ids == [str(kept.id)]
+    assert f"same_prompt={foreign.id}" in saved.html
+    assert "same_settings=" not in saved.html  # of which nothing is known
+    assert "?seed=" not in saved.html
