@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.test_existing_database import IDS, Product, address, identifiers, server
+from tests.test_existing_database import IDS, LIBRARY_ROW, Product, address, identifiers, server
 
 # What the dashboard does, in a process with the settings of such a database.
 PROGRAM = """
@@ -161,6 +161,36 @@ def test_what_is_saved_is_in_the_products_library_and_comes_back(with_trigger):
     assert (with_trigger.folder / "library" / key).read_bytes() == path.read_bytes()
     assert act(with_trigger, "restore", "plain") == {"plain": ["done", ""]}
     assert row_of(with_trigger, "plain") == before
+
+
+REVIEWING = """
+import json, sys
+import django
+django.setup()
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from assets import reviews
+from tests.html import Page
+person = User.objects.create_user("reviewer")
+person.groups.add(Group.objects.get(name="Reviewers"))
+client = Client(headers={"host": "localhost"})
+client.force_login(person)
+ids = json.load(sys.stdin)
+client.post("/assets/review", {"ids": ids, "verdict": "flagged", "note": "blurred"})
+lists = [Page(client.get(f"/{name}/?verdict=flagged")).ids for name in ("assets", "library")]
+print(json.dumps([*lists, "blurred" in Page(client.get(f"/assets/{ids[0]}/")).text]))
+"""
+
+
+def test_reviews_are_kept_beside_the_products_tables(with_trigger):
+    ids = [str(IDS["nameless"]), str(LIBRARY_ROW), str(uuid4())]
+    done = with_trigger.run("-c", REVIEWING, given=json.dumps(ids))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [ids[:1], ids[1:2], True]
+    assert act(with_trigger, "promote", "nameless")["nameless"][1].startswith("It was flagged by reviewer")
+    query = "SELECT asset_id::text, note FROM dashboard.assets_review ORDER BY id"
+    with with_trigger.connect() as connection:
+        assert connection.execute(query).fetchall() == [(pk, "blurred") for pk in ids[:2]]
 
 
 def test_clean_ups_run_there(with_trigger):
