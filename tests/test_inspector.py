@@ -155,7 +155,7 @@ nested = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | odd, inner, max_size=6),
     max_leaves=15,
 )
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

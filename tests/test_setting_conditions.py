@@ -121,7 +121,7 @@ exact = st.decimals(allow_nan=False, allow_infinity=False, places=9) | st.intege
 said = st.booleans() | exact | texts | odd
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(texts | odd, min_size=1, max_size=3), said)
 def test_the_condition_of_any_value_finds_it(db, keys, value):
     nested = encode(value)
