@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from assets import bulk, dispositions
 from assets.models import Disposition, Operation, WorkspaceAsset
+from assets.reviews import review
 from tests.factories import make_assets
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -160,7 +161,9 @@ def test_a_refused_confirmation_is_accessible_and_fits_a_phone(visit_as_admin, f
 
 
 @pytest.mark.parametrize("view", ["grid", "table"])
-def test_an_open_selection_and_toasts_are_accessible_and_fit_a_phone(visit_as_admin, workspace, view):
+def test_an_open_selection_and_toasts_are_accessible_and_fit_a_phone(visit_as_admin, admin, workspace, view):
+    for asset, verdict in ((workspace.jpeg, "approved"), (workspace.mp4, "flagged")):
+        review([asset.pk], verdict=verdict, note="n" * 300, reviewer=admin)
     page = visit_as_admin(f"/assets/?view={view}")
     for asset, key in ((workspace.png, "Delete"), (workspace.missing, "s"), (workspace.webp, "e")):
         page.locator(f'[data-asset-id="{asset.id}"] .card-link').focus()
@@ -171,6 +174,7 @@ def test_an_open_selection_and_toasts_are_accessible_and_fit_a_phone(visit_as_ad
     page.locator(".toast").last.hover()  # they stay as long as the pointer is there
     page.locator(".tick input:enabled").first.check()
     expect(page.locator("#selection")).to_be_visible()
+    page.locator("#selection").get_by_text("Review").click()
     assert violations(page) == []
     assert overflow(page) <= 0
     expect(page.get_by_role("alert")).to_be_visible()
@@ -184,7 +188,8 @@ def test_the_job_and_its_selection_are_accessible_and_fit_a_phone(visit_as_admin
     assert overflow(page) <= 0
 
 
-def test_an_asset_with_its_verbs_is_accessible_and_fits_a_phone(visit_as_admin, workspace):
+def test_an_asset_with_its_verbs_is_accessible_and_fits_a_phone(visit_as_admin, admin, workspace):
+    review([workspace.png.pk], verdict="flagged", note="n" * 300, reviewer=admin)
     page = visit_as_admin(f"/assets/{workspace.png.id}/?model=flux")
     page.get_by_text("Save with a title or tags").click()
     assert violations(page) == []
