@@ -6,6 +6,7 @@ import json
 import zlib
 from collections import Counter
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -306,6 +307,16 @@ def test_the_asset_page_loads_it_afterwards_and_a_file_is_read_once(fetch, clien
     WORKSPACE.put(io.BytesIO(png()), asset.temp_storage_path)
     monkeypatch.setattr("assets.views.embedded.read", read)
     assert NOTHING in fetch(url).text
+
+
+@pytest.mark.django_db
+def test_an_asset_that_leaves_while_its_page_loads_is_said_to_have_left(client, fetch):
+    gone = reverse("embedded", args=[uuid4()])
+    assert fetch(gone).response.status_code == 404
+    part = client.get(gone, headers={"HX-Request": "true"})
+    assert (part.status_code, part.content.decode().strip()) == (
+        200, '<p class="quiet">The asset has left the workspace.</p>'
+    )  # fmt: skip
 
 
 @pytest.mark.django_db

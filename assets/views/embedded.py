@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from assets.access import VIEW_LIBRARY, asset_or_404, only_with, saved_or_404, viewers_only
+from assets.access import VIEW_LIBRARY, no_such_asset, only_with, saved_or_404, viewers_only
 from assets.embedded import Embedded, MetadataFault, read
 from assets.ingest import UNKNOWN_SEED
 from assets.lossless import encode, same
@@ -47,7 +47,11 @@ class Said(NamedTuple):
 @viewers_only
 @vary_on_headers("HX-Request")
 def embedded(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    asset = asset_or_404(asset_id)
+    asset = WorkspaceAsset.objects.filter(id=asset_id).first()
+    if asset is None and request.htmx:  # it left while its page was being loaded
+        return _page(request, {"fault": "The asset has left the workspace."})
+    if asset is None:
+        raise no_such_asset()
     context = _context(asset, asset.generation_settings, WORKSPACE, asset.temp_storage_path)
     return _page(request, context | {"back_url": page_url("detail", asset_id)})
 
