@@ -934,6 +934,9 @@ class Unreadable:
     def __exit__(self, *exc):
         self.file.close()
 
+    def seek(self, place):
+        return self.file.seek(place)
+
     def read(self, size=-1):
         raise self.error
 

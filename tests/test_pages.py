@@ -201,6 +201,11 @@ def test_a_job_shows_its_assets_by_index(fetch):
     assert "a quiet harbour" in shown.text
 
 
+def test_a_job_shows_its_metadata_as_json(fetch):
+    job = make_job(metadata={"batch": False, "note": None})
+    assert '{"batch": false, "note": null}' in fetch(reverse("job", args=[job.id])).text
+
+
 def test_a_job_of_many_assets_has_pages(fetch):
     job = make_job()
     make_assets(70, job.user, job)

@@ -8,6 +8,7 @@ from django.db.models import Model
 from django.urls import reverse
 
 from assets.humanize import instant_text, size_text
+from assets.lossless import encode
 from assets.settings_view import MOST_TEXT
 from assets.views.cards import page_url
 
@@ -33,6 +34,8 @@ def _column(row: Model, name: str, owner: str | None) -> Column:
     value = getattr(row, name)
     if value is None:
         return Column(name, "null", "")
+    if isinstance(value, dict | list):
+        return Column(name, encode(value, indent=None), encode(value))
     if isinstance(value, datetime):
         return Column(name, instant_text(value), value.isoformat())
     if name == "file_size_bytes":
