@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum
-from itertools import accumulate
+from itertools import accumulate, combinations
 from typing import Any, NamedTuple
 
 from assets.lossless import same
@@ -16,9 +16,13 @@ from assets.parameters import MEASURED, OTHER, RANKS, Parameter, parameters
 
 FEWEST, MOST = 2, 6  # assets side by side
 MOST_LABEL = 40  # characters
+MOST_KEY = 200  # characters of each key in the name of a part
 MOST_CHARACTERS = 40_000  # of a text, to be compared word by word
 MOST_WORDS = 2_000
 MOST_WORK = 1_000_000  # places looked at
+
+ASSET = "Asset"  # the group of what is no setting
+PROMPTS = frozenset(name for name in RANKS if name.endswith("prompt"))  # compared word by word
 
 
 class Missing(Enum):
@@ -88,7 +92,7 @@ _COLUMNS = (
 def compare(assets: Sequence[WorkspaceAsset]) -> Iterator[Row]:
     """The columns, then the settings; an object that differs is a row for each of its parts."""
     columns = {
-        column.name: Row(column.name, column.label, "Asset", tuple(map(column.value, assets)))
+        column.name: Row(column.name, column.label, ASSET, tuple(map(column.value, assets)))
         for column in _COLUMNS
     }
     yield from columns.values()
@@ -100,14 +104,14 @@ def compare(assets: Sequence[WorkspaceAsset]) -> Iterator[Row]:
 
 def _setting_rows(settings: Sequence[Any]) -> Iterator[Row]:
     if not all(isinstance(each, dict) or each is Missing.UNREAD for each in settings):
-        yield Row("settings", "Settings", "Asset", tuple(settings))
+        yield Row("settings", "Settings", ASSET, tuple(settings))
     said = [{each.name: each for each in parameters(one)} for one in settings]
     for first in _in_order(said):
         found = [each.get(first.name) for each in said]
         nothing = [Missing.UNREAD if one is Missing.UNREAD else Missing.ABSENT for one in settings]
         value = _by_key if _contradict([each for each in found if each]) else _value
         values = tuple(value(one) if one else none for one, none in zip(found, nothing, strict=True))
-        yield from _rows(first.name, first.label, first.group, values)
+        yield from _rows(cut(first.name, MOST_KEY), cut(first.label, MOST_KEY), first.group, values)
 
 
 def _in_order(said: Iterable[dict[str, Parameter]]) -> list[Parameter]:
@@ -127,11 +131,13 @@ def _by_key(parameter: Parameter) -> dict[str, Any]:
 
 
 def _contradict(found: Sequence[Parameter]) -> bool:
-    """Whether one spelling of a parameter differs where its value, said by another, does not."""
-    if not found or _differ([each.value for each in found]):
-        return False
-    said = [_by_key(each) for each in found]
-    return any(not same(one[key], said[0][key]) for one in said[1:] for key in one.keys() & said[0].keys())
+    """Whether other spellings of a parameter differ where its value does not."""
+    pairs = combinations(found, 2)
+    return any(same(one.value, another.value) and not _same_others(one, another) for one, another in pairs)
+
+
+def _same_others(one: Parameter, another: Parameter) -> bool:
+    return same(dict(one.others), dict(another.others))
 
 
 def _rows(name: str, label: str, group: str, values: tuple[Any, ...]) -> Iterator[Row]:
@@ -142,7 +148,8 @@ def _rows(name: str, label: str, group: str, values: tuple[Any, ...]) -> Iterato
         return
     for key in dict.fromkeys(key for value in objects for key in value):
         parts = tuple(v.get(key, Missing.ABSENT) if isinstance(v, dict) else v for v in values)
-        yield from _rows(f"{name}.{key}", f"{label}.{key}", group, parts)
+        part = cut(key, MOST_KEY)  # since each of many parts is named after what it is in
+        yield from _rows(f"{name}.{part}", f"{label}.{part}", group, parts)
 
 
 # --- What was asked for differently -------------------------------------------
@@ -171,10 +178,14 @@ def _changed_settings(base: Any, other: Any) -> Iterator[str]:
         if not same(base, other):
             yield "settings"
         return
-    said = [{each.name: each for each in parameters(one)} for one in (base, other)]
+    said = [{each.name: each for each in parameters(_asked(one))} for one in (base, other)]
     for parameter in _in_order(said):
-        if not MEASURED.issuperset(parameter.keys) and _changed(*(each.get(parameter.name) for each in said)):
+        if _changed(*(each.get(parameter.name) for each in said)):
             yield _PART_OF.get(parameter.name) or _label(parameter)
+
+
+def _asked(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in MEASURED}
 
 
 _PART_OF = {"width": "size", "height": "size"}
@@ -183,7 +194,7 @@ _PART_OF = {"width": "size", "height": "size"}
 def _changed(one: Parameter | None, another: Parameter | None) -> bool:
     if one is None or another is None:
         return True
-    return not same(one.value, another.value) or _contradict([one, another])
+    return not (same(one.value, another.value) and _same_others(one, another))
 
 
 def _label(parameter: Parameter) -> str:
@@ -240,15 +251,23 @@ class WordDiff(NamedTuple):
 _WORD = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
 
 
-def word_diff(before: str, after: str) -> WordDiff:
+@dataclass(slots=True)
+class Effort:
+    """How many places may still be looked at, for one text or for all of a page."""
+
+    left: int = MOST_WORK
+
+
+def word_diff(before: str, after: str, effort: Effort | None = None) -> WordDiff:
     """How one text becomes the other, word by word, within limits of length and work."""
     texts = [_WORD.findall(text[:MOST_CHARACTERS]) for text in (before, after)]
     is_cut = max(len(before), len(after)) > MOST_CHARACTERS or max(map(len, texts)) > MOST_WORDS
     old, new = (words[:MOST_WORDS] for words in texts)
-    blocks, is_coarse = _common([word.strip() for word in old], [word.strip() for word in new])
+    bare = ([word.strip() for word in words] for words in (old, new))
+    blocks, is_coarse = _common(*bare, effort or Effort())
     note = f"Only the first {MOST_WORDS:,} words are compared." if is_cut else ""
     if is_coarse:
-        note = "These texts repeat themselves too often to be compared word by word throughout."
+        note = "These texts are too long or repetitive to be compared word by word throughout."
     return WordDiff(list(_pieces(old, new, blocks)), note)
 
 
@@ -264,11 +283,11 @@ def _pieces(old: list[str], new: list[str], blocks: list[tuple[int, int, int]]) 
         at_old, at_new = start_old + size, start_new + size
 
 
-def _common(old: list[str], new: list[str]) -> tuple[list[tuple[int, int, int]], bool]:
+def _common(old: list[str], new: list[str], effort: Effort) -> tuple[list[tuple[int, int, int]], bool]:
     """Runs of the same words, as (place in the old, in the new, length); and whether the search gave up."""
     start = _length_of_same(old, new)
     end = _length_of_same(old[start:][::-1], new[start:][::-1])
-    middle = _Matcher(old[start : len(old) - end], new[start : len(new) - end])
+    middle = _Matcher(old[start : len(old) - end], new[start : len(new) - end], effort)
     blocks = [(start + one, start + another, size) for one, another, size in middle.blocks()]
     ends = [(0, 0, start), *blocks, (len(old) - end, len(new) - end, end)]
     return [block for block in ends if block[2]], middle.is_exhausted
@@ -282,9 +301,9 @@ def _length_of_same(old: list[str], new: list[str]) -> int:
 class _Matcher:
     """difflib's search for the longest run, then on both sides of it, as long as a budget of work lasts."""
 
-    def __init__(self, old: list[str], new: list[str]) -> None:
+    def __init__(self, old: list[str], new: list[str], effort: Effort) -> None:
         self.size = len(old), len(new)
-        self.work = 0
+        self.effort = effort
         self.is_exhausted = False
         self._matcher = SequenceMatcher(None, old, new, autojunk=False)
         occurrences = Counter(new)
@@ -305,8 +324,8 @@ class _Matcher:
 
     def _affords(self, low: int, high: int) -> bool:
         cost = self._cost[high] - self._cost[low]
-        if self.work + cost > MOST_WORK:
+        if cost > self.effort.left:
             self.is_exhausted = True
             return False
-        self.work += cost
+        self.effort.left -= cost
         return True

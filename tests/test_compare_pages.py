@@ -8,12 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assets import dispositions
+from assets import comparison, dispositions
 from assets.models import WorkspaceAsset
 from assets.views import compare as compare_view
 from assets.views import variations
 from assets.views.compare import compare_url
 from tests.factories import make_asset, make_assets, make_job
+from tests.test_comparison import Counted
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +131,26 @@ def test_settings_of_every_shape_are_compared(fetch, shape):
     shown = compared(fetch, make_asset(generation_settings=shape), make_asset(), query="&all=1")
     assert shown.status == 200
     assert "<i>" not in shown.html
+
+
+@pytest.mark.parametrize("value", ["<i>", [1], {"a": 1}, True, 10**400, None], ids=range(6))
+def test_settings_named_as_columns_are_shown_as_settings(fetch, value):
+    names = ("bytes", "duration", "duration_seconds", "job", "user", "created", "index", "type", "size")
+    shown = compared(fetch, make_asset(generation_settings=dict.fromkeys(names, value)), make_asset())
+    assert shown.status == 200
+    assert {"bytes", "duration"} <= set(parameters_of(shown))
+    assert "<i>" not in shown.html
+
+
+def test_many_long_prompts_are_compared_with_one_effort(fetch, monkeypatch):
+    monkeypatch.setattr(comparison, "SequenceMatcher", Counted)
+    monkeypatch.setattr(Counted, "looked_at", 0)
+    names = [*comparison.PROMPTS, *(f"prompt {n} prompt" for n in range(20))]
+    texts = [f"{number} {'x ' * (900 + number)}{number}" for number in range(6)]
+    made = [make_asset(generation_settings=dict.fromkeys(names, text)) for text in texts]
+    shown = compared(fetch, *made)
+    assert "too long or repetitive to be compared word by word" in shown.text
+    assert Counted.looked_at <= compare_view.MOST_WORK
 
 
 def test_many_and_large_settings_are_cut_and_say_so(fetch, monkeypatch):

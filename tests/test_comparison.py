@@ -96,7 +96,11 @@ def test_any_one_changed_leaf_is_found(settings, leaf, data):
     assert changes(*reversed(pair)) == changes(*pair)
 
 
-@given(VALUES, VALUES)
+ALIASES = {"numInferenceSteps", "cfg_scale"}  # which may say the same as another key
+UNFOLDED = VALUES.filter(lambda value: not (isinstance(value, dict) and ALIASES & value.keys()))
+
+
+@given(UNFOLDED, UNFOLDED)
 def test_settings_of_any_shape_compare(one, other):
     pair = asset(), asset()
     pair[0].generation_settings, pair[1].generation_settings = one, other
@@ -144,6 +148,17 @@ def test_a_seed_in_the_settings_is_shown_only_where_it_says_something_else():
 def test_spellings_that_contradict_each_other_are_rows_of_their_own():
     pair = asset({"steps": 30, "num_steps": 20}), asset({"steps": 30, "num_steps": 25})
     assert differing(*pair) == {"steps.num_steps": (20, 25)}
+    trio = *pair, asset({"steps": 31})
+    assert differing(*trio)["steps.num_steps"] == (20, 25, Missing.ABSENT)
+    pair = asset({"steps": 30, "num_steps": 20}), asset({"steps": 30})
+    assert differing(*pair) == {"steps.num_steps": (20, Missing.ABSENT)}
+
+
+def test_parts_of_what_has_a_long_key_are_not_each_named_after_all_of_it():
+    wide = [asset({"k" * 10_000: {f"{n}{'x' * 10_000}": n + more for n in range(3)}}) for more in (0, 1)]
+    rows = [row for row in compare(wide) if row.differs]
+    assert len(rows) == 3
+    assert max(len(text) for row in rows for text in (row.name, row.label)) < 3 * comparison.MOST_KEY
 
 
 def test_settings_that_were_not_read_differ_from_nothing():
@@ -172,11 +187,17 @@ def test_settings_that_were_not_read_differ_from_nothing():
         ({"steps": 30, "num_steps": 20}, {"steps": 30, "num_steps": 25}, {}, ["steps"]),
         ({"x" * 99: 1}, {}, {}, [f"{'x' * 40}…"]),
         ([1], [2], {}, ["settings"]),
+        ({"steps": 30, "num_steps": 20}, {"steps": 30}, {}, ["steps"]),
+        ({"steps": 30, "worker_reported_steps": 28}, {"steps": 30, "workerReportedSteps": 30}, {}, []),
+        ({"steps": 30}, {"worker_reported_steps": 30}, {}, ["steps"]),
+        ({"steps": None, "worker_reported_steps": 28}, {"steps": None}, {}, []),
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_changes_name_what_was_asked_for_differently(one, another, values, labels):
-    assert changes(asset(one), asset(another, **values)) == labels
+    pair = asset(one), asset(another, **values)
+    assert changes(*pair) == labels
+    assert changes(*reversed(pair)) == labels
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ from django.views.decorators.http import require_http_methods
 from assets import settings_view
 from assets.access import viewers_only
 from assets.comparison import (
+    ASSET,
     FEWEST,
     MOST,
+    PROMPTS,
+    Effort,
     Missing,
     Piece,
     Row,
@@ -41,6 +44,7 @@ MOST_IDS = 100  # that are looked at, the same ones included
 MOST_ROWS = 500
 MOST_TEXT = 2_000  # characters of one value
 MOST_PROMPT = 20_000
+MOST_WORK = 3_000_000  # for the words of all prompts
 
 
 class Refused(Exception):  # noqa: N818 (nothing went wrong)
@@ -136,14 +140,15 @@ def _context(assets: list[WorkspaceAsset], *, is_all: bool) -> dict[str, Any]:
     ids = [asset.id for asset in assets]
     panes = [_pane(asset, assets[0], ids, is_all) for asset in assets]
     names = usernames(asset.user_id for asset in assets)
-    rows = [row for row in compare(assets) if is_all or row.differs]
+    rows = list(islice((row for row in compare(assets) if is_all or row.differs), MOST_ROWS + 1))
+    effort = Effort(MOST_WORK)
     return {
         "panes": panes,
         "is_all": is_all,
         "other_url": compare_url(ids, is_all=not is_all),
         "is_pair_of_images": len(panes) == FEWEST and all(pane.file.is_image for pane in panes),
         "has_videos": any(pane.file.is_video for pane in panes),
-        "rows": [_line(row, names) for row in rows[:MOST_ROWS]],
+        "rows": [_line(row, names, effort) for row in rows[:MOST_ROWS]],
         "most_rows": MOST_ROWS if len(rows) > MOST_ROWS else 0,
     }
 
@@ -182,36 +187,37 @@ class Line(NamedTuple):
     cells: list[Cell]
 
 
-def _line(row: Row, names: dict[UUID, str]) -> Line:
-    return Line(cut(row.label, 200), cut(row.name, 200), row.group, row.differs, list(_cells(row, names)))
+def _line(row: Row, names: dict[UUID, str], effort: Effort) -> Line:
+    cells = list(_cells(row, names, effort))
+    return Line(cut(row.label, 200), cut(row.name, 200), row.group, row.differs, cells)
 
 
-def _cells(row: Row, names: dict[UUID, str]) -> Iterator[Cell]:
+def _cells(row: Row, names: dict[UUID, str], effort: Effort) -> Iterator[Cell]:
     base = row.values[0]
     for value in row.values:
         differs = Missing.UNREAD not in (base, value) and not same(base, value)
-        if differs and row.name.endswith("prompt") and isinstance(base, str) and isinstance(value, str):
-            pieces, note = word_diff(base, value)
+        if differs and row.name in PROMPTS and isinstance(base, str) and isinstance(value, str):
+            pieces, note = word_diff(base, value, effort)
             is_white = all(piece.kind == "kept" for piece in pieces)
             note = note or ("Only white space differs." if is_white else "")
             yield Cell("", "text", differs=True, pieces=pieces, note=note)
         else:
-            yield _cell(row.name, value, names)._replace(differs=differs)
+            yield _cell(row, value, names)._replace(differs=differs)
 
 
-def _cell(name: str, value: Any, names: dict[UUID, str]) -> Cell:
+def _cell(row: Row, value: Any, names: dict[UUID, str]) -> Cell:
     if value is None or value == "":
         return Cell("null" if value is None else "empty", "missing")
     if isinstance(value, Missing):
         return Cell(value.value, "missing")
     if isinstance(value, UUID):
-        return Cell(names.get(value, short_id(value)), "text", page_url(name, value))
+        return Cell(names.get(value, short_id(value)), "text", page_url(row.name, value))
     if isinstance(value, datetime):
         return Cell(instant_text(value), "text")
-    if name == "bytes":
+    if row.group == ASSET and row.name == "bytes":
         return Cell(f"{value:,} ({size_text(value)})", "number")
-    if name == "duration":
+    if row.group == ASSET and row.name == "duration":
         return Cell(f"{value} s ({length_text(value)})", "number")
     if isinstance(value, str):
-        return Cell(cut(value, MOST_PROMPT if name.endswith("prompt") else MOST_TEXT), "text")
+        return Cell(cut(value, MOST_PROMPT if row.name in PROMPTS else MOST_TEXT), "text")
     return Cell(cut(encode_start(value, MOST_TEXT), MOST_TEXT), "number")
