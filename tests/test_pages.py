@@ -203,7 +203,7 @@ def test_a_job_shows_its_assets_by_index(fetch):
 
 def test_a_job_shows_its_metadata_as_json(fetch):
     job = make_job(metadata={"batch": False, "note": None})
-    assert '{"batch": false, "note": null}' in fetch(reverse("job", args=[job.id])).text
+    assert '{"note": null, "batch": false}' in fetch(reverse("job", args=[job.id])).text
 
 
 def test_a_job_of_many_assets_has_pages(fetch):
