@@ -10,7 +10,7 @@ from uuid import UUID
 
 from zipstream import ZipStream
 
-from assets.export import ASSET_COLUMNS, json_object
+from assets.export import ASSET_BYTES, ASSET_COLUMNS, json_object, light_parts
 from assets.models import WorkspaceAsset
 from assets.storage import SNIFF_BYTES, WORKSPACE, FileFault, MissingFile, sniff
 
@@ -37,14 +37,20 @@ def read_assets(asset_ids: Sequence[UUID]) -> Iterator[list[Asset]]:
     """The assets in the order of their ids, in parts; nothing is held from part to part."""
     for start in range(0, len(asset_ids), ROWS_AT_ONCE):
         wanted = asset_ids[start : start + ROWS_AT_ONCE]
-        rows = WorkspaceAsset.objects.filter(id__in=wanted).order_by()
-        found = {
-            asset_id: Asset(asset_id, path, dict(zip(ASSET_COLUMNS, values, strict=True)))
-            for asset_id, path, *values in rows.values_list(
-                "id", "temp_storage_path", *ASSET_COLUMNS.values()
-            )
-        }
-        yield [found.get(asset_id, Asset(asset_id)) for asset_id in wanted]
+        sizes = dict(WorkspaceAsset.objects.filter(id__in=wanted).values_list("id", ASSET_BYTES))
+        for part in light_parts((asset_id, sizes.get(asset_id, 0)) for asset_id in wanted):
+            found = _rows_of(part)
+            yield [found.get(asset_id, Asset(asset_id)) for asset_id in part]
+
+
+def _rows_of(asset_ids: Sequence[UUID]) -> dict[UUID, Asset]:
+    rows = WorkspaceAsset.objects.filter(id__in=asset_ids).values_list(
+        "id", "temp_storage_path", *ASSET_COLUMNS.values()
+    )
+    return {
+        asset_id: Asset(asset_id, path, dict(zip(ASSET_COLUMNS, values, strict=True)))
+        for asset_id, path, *values in rows
+    }
 
 
 def archive(parts: Iterator[list[Asset]]) -> Iterator[bytes]:

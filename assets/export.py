@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Func, OuterRef, QuerySet, Subquery, TextField
+from django.db.models import BigIntegerField, F, Func, OuterRef, QuerySet, Subquery, TextField
 
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.pagination import Order, walk
 
 ROWS_AT_ONCE = 500
+BYTES_AT_ONCE = 4_000_000  # of prompts and settings; a row of more comes alone
 SETTINGS = "generation_settings"
 
 Row = Sequence[str | None]  # the JSON of each column; None for a null of SQL
@@ -64,8 +65,46 @@ REMOVED_COLUMNS = {
 }
 
 
+# --- Parts -------------------------------------------------------------------
+
+
+class _Bytes(Func):
+    """Of what may be long in a row."""
+
+    template = "octet_length(concat(%(expressions)s))"
+    output_field = BigIntegerField()
+
+
+ASSET_BYTES = _Bytes("original_prompt", SETTINGS)
+_BYTES = {
+    WorkspaceAsset: ASSET_BYTES,
+    LibraryAsset: _Bytes("original_prompt", _made(SETTINGS)),
+    Disposition: _Bytes("row"),
+}
+
+
 def chunks(queryset: QuerySet, order: Order, columns: Mapping[str, Any]) -> Iterator[list[Row]]:
-    return walk(queryset, order, columns.values(), ROWS_AT_ONCE)
+    """The rows in order, in parts that are light, whatever the rows weigh."""
+    model = queryset.model
+    for weighed in walk(queryset, order, ["pk", _BYTES[model]], ROWS_AT_ONCE):
+        for keys in light_parts(weighed):
+            rows = model._default_manager.filter(pk__in=keys).values_list("pk", *columns.values())
+            found = {pk: row for pk, *row in rows}
+            yield [found[pk] for pk in keys if pk in found]
+
+
+def light_parts(weighed: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
+    """The keys of rows, of which each comes with its bytes: many light ones at once, few heavy ones."""
+    part: list[Any] = []
+    total = 0
+    for key, size in weighed:
+        if part and total + size > BYTES_AT_ONCE:
+            yield part
+            part, total = [], 0
+        part.append(key)
+        total += size
+    if part:
+        yield part
 
 
 # --- JSON --------------------------------------------------------------------

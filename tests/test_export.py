@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -380,6 +381,38 @@ def test_a_failure_in_the_middle_does_not_end_like_a_list(client, staff, monkeyp
     else:
         with pytest.raises(json.JSONDecodeError):
             read(f"export.{form}", text)
+
+
+def test_large_rows_come_few_at_once_and_each_once(take, fetch, monkeypatch):
+    monkeypatch.setattr(export, "BYTES_AT_ONCE", 10_000)
+    long = "x" * 9_000  # which is stored in far fewer bytes
+    for number in range(12):
+        make_asset(original_prompt=long if number % 4 == 1 else "a fox")
+        make_asset(generation_settings={"said": long} if number % 4 else None)
+    weights = []
+    real = export.FORMATS["jsonl"].lines
+
+    def lines(names, parts):
+        for part in parts:
+            weights.append(sum(len(text or "") for row in part for text in row))
+            yield from real(names, [part])
+
+    monkeypatch.setitem(export.FORMATS, "jsonl", replace(export.FORMATS["jsonl"], lines=lines))
+    assert [row["id"] for row in take("/assets/export.jsonl")] == fetch("/assets/").ids
+    assert max(weights) < 20_000 < sum(weights) / 3
+
+
+def test_what_leaves_while_its_part_is_read_is_left_out(take, monkeypatch):
+    made = make_assets(3)
+    real = export.light_parts
+
+    def light_parts(weighed):
+        for keys in real(weighed):
+            WorkspaceAsset.objects.filter(pk=made[1].pk).delete()
+            yield keys
+
+    monkeypatch.setattr(export, "light_parts", light_parts)
+    assert {row["id"] for row in take("/assets/export.csv")} == {str(made[0].pk), str(made[2].pk)}
 
 
 # --- Many rows ---------------------------------------------------------------------

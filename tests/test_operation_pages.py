@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
 from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django import app
@@ -15,6 +15,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from assets import bulk, dispositions
 from assets.models import Disposition, LibraryAsset, Operation, OperationItem, WorkspaceAsset
+from assets.views import operations
 from tests import samples
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user
 from tests.html import Page
@@ -769,6 +770,26 @@ def test_the_csv_of_many_assets_has_them_all(make, client):
     lines = lines_of(client, operation)
     assert len(lines) == 2_501
     assert len({line[0] for line in lines}) == 2_501
+
+
+def test_a_csv_that_breaks_off_says_so(make, client, monkeypatch):
+    operation = make("delete", make_assets(3))
+    real = operations._item_parts
+
+    def parts(found):
+        yield next(real(found))
+        raise OperationalError
+
+    monkeypatch.setattr(operations, "RESULTS_AT_ONCE", 2)
+    monkeypatch.setattr(operations, "_item_parts", parts)
+    sent = b""
+    with pytest.raises(OperationalError):
+        for part in client.get(f"/operations/{operation.pk}.csv").streaming_content:
+            sent += part
+    assert sent.count(b"delete") == 2
+    assert sent.decode().endswith(
+        "This export broke off here: it is not complete. Try again or export less.\n"
+    )
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

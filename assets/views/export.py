@@ -1,6 +1,6 @@
 """Lists and files to take away: as long as they may be, sent as they are read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 from uuid import UUID
@@ -57,13 +57,29 @@ def _export(
         raise Http404(f"Lists are exported as {', '.join(FORMATS)}.")
     if errors := list(explain(filterset)):
         return _refused(request, "Nothing is exported", " ".join(errors))
-    parts = _let_go(chunks(filterset.qs, filterset.order, columns))
+    parts = chunks(filterset.qs, filterset.order, columns)
+    known = FORMATS[form]
+    return download_lines(
+        request,
+        parts,
+        lambda parts: known.lines(list(columns), parts),
+        content_type=known.content_type,
+        name=f"{name}-{timezone.localdate()}.{form}",
+    )
+
+
+def download_lines(
+    request: HttpRequest,
+    parts: Iterator[Any],
+    write: Callable[[Iterator[Any]], Iterator[str]],
+    *,
+    content_type: str,
+    name: str,
+) -> StreamingHttpResponse:
+    parts = _let_go(parts)
     # Read before anything is answered, so that a query that takes too long is answered with advice.
     first = list(islice(parts, 1))
-    lines = FORMATS[form].lines(list(columns), chain(first, parts))
-    return _download(
-        request, _or_broken_off(lines), FORMATS[form].content_type, f"{name}-{timezone.localdate()}.{form}"
-    )
+    return _download(request, _or_broken_off(write(chain(first, parts))), content_type, name)
 
 
 def _let_go(parts: Iterator[Any]) -> Iterator[Any]:

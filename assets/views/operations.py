@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,12 +31,14 @@ from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
 from assets.reviews import flags_among
 from assets.views.cards import Card, cards, for_cards, page_url, short_id
+from assets.views.export import download_lines
 from assets.views.toasts import after_login, toast
 
 PAGE_SIZE = 50
 NEWEST = Order("id", descending=True)
 SAMPLE = 12
 SHOWN_USERS = 8
+RESULTS_AT_ONCE = 2_000
 
 ENDED = (Operation.State.FINISHED, Operation.State.CANCELLED, Operation.State.UNDONE)
 PAST = {"promote": "saved", "delete": "deleted", "extend": "extended", "keep": "saved or deleted"}
@@ -270,16 +271,34 @@ def operation_json(request: HttpRequest, pk: int) -> JsonResponse:
 
 
 @require_safe
+@never_cache
 @only_with(VIEW_OPERATIONS)
 def operation_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The result of each asset, however many."""
     found = operation_or_404(pk)
-    rows = found.items.order_by("asset_id").values_list("asset_id", "verb", "state", "reason")
-    results = ([plain(str(value)) for value in row] for row in rows.iterator(chunk_size=2_000))
-    lines = csv_lines(chain([("asset_id", "verb", "state", "reason")], results))
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="operation-{found.pk}.csv"'
-    return response
+    return download_lines(
+        request,
+        _item_parts(found),
+        _csv,
+        content_type="text/csv; charset=utf-8",
+        name=f"operation-{found.pk}.csv",
+    )
+
+
+def _item_parts(found: Operation) -> Iterator[list[tuple]]:
+    """Each a query of its own, since a slow client must not hold a connection."""
+    items = found.items.order_by("asset_id").values_list("asset_id", "verb", "state", "reason")
+    part = list(items[:RESULTS_AT_ONCE])
+    while part:
+        yield part
+        is_last = len(part) < RESULTS_AT_ONCE
+        part = [] if is_last else list(items.filter(asset_id__gt=part[-1][0])[:RESULTS_AT_ONCE])
+
+
+def _csv(parts: Iterator[list[tuple]]) -> Iterator[str]:
+    yield from csv_lines([("asset_id", "verb", "state", "reason")])
+    for part in parts:
+        yield "".join(csv_lines([plain(str(value)) for value in row] for row in part))
 
 
 # --- Steering ----------------------------------------------------------------
