@@ -294,13 +294,13 @@ def test_a_selection_that_is_confirmed_at_the_last_moment_is_kept(make_operation
     thread = threading.Thread(target=confirm)
 
     def filter_late(*args, **options):
+        monkeypatch.undo()  # starting asks for items as well
         thread.start()
         thread.join(timeout=0.5)
         return plainly(*args, **options)
 
     monkeypatch.setattr(OperationItem.objects, "filter", filter_late)
     tasks.remove_unconfirmed_operations(timestamp=0)
-    monkeypatch.undo()
     thread.join()
     started = Operation.objects.filter(pk=operation.pk, state="running").exists()
     assert started != bool(confirming)
