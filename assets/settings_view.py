@@ -1,6 +1,6 @@
 """Generation settings as something to read: known parameters in groups, nested values as a bounded tree."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -14,6 +14,7 @@ MOST_LINES = 500
 MOST_DEPTH = 8
 MOST_TEXT = 2_000  # characters of one value that are shown
 MOST_KEY = 200  # characters of a key
+MOST_SPELLINGS = 20  # keys of one parameter
 MOST_COPIED = 10_000  # characters of one value that can be copied beside it
 LEAST_TEXT = 60  # characters of any value that are shown, however many there are
 MOST_CHARACTERS = 200_000  # of all values together
@@ -86,6 +87,10 @@ class _Room:
             self.lines -= 1
             yield item
 
+    def few(self, spellings: Sequence[str]) -> Sequence[str]:
+        self.is_short |= len(spellings) > MOST_SPELLINGS
+        return spellings[:MOST_SPELLINGS]
+
     def show(self, text: str) -> str:
         shown = text[: max(LEAST_TEXT, min(MOST_TEXT, self.characters))]
         self.characters -= len(shown)
@@ -111,10 +116,10 @@ def _note(settings: Any, room: _Room) -> str:
 def _setting(parameter: Parameter, flags: list[str], room: _Room) -> Setting:
     said = zip(parameter.keys, parameter.values, strict=True)
     key = next(key for key, value in said if same(value, parameter.value))
-    pairs = [(key, parameter.value), *parameter.others]
-    values = [_value(key, value, (key,), 0, room) for key, value in pairs]
-    keys = tuple(_short(key) for key in parameter.keys)
-    return Setting(parameter.label, parameter.group, keys, values, flags)
+    values = [_value(key, parameter.value, (key,), 0, room)]
+    values += [_value(key, value, (key,), 0, room) for key, value in room.of(parameter.others)]
+    keys = tuple(_short(key) for key in room.few(parameter.keys))
+    return Setting(parameter.label, parameter.group, keys, values, list(room.few(flags)))
 
 
 def _lines(settings: Any, room: _Room) -> Iterator[Value]:

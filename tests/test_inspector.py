@@ -178,6 +178,7 @@ HUGE = {
     "long list": json.dumps([{"a": [number]} for number in range(60_000)]),
     "long text": json.dumps({"steps": "<" * 1_000_000, "negative_prompt": '"' * 1_000_000}),
     "long keys": json.dumps({f"{number}{'&' * 40_000}": "'" * 40_000 for number in range(15)}),
+    "many spellings": json.dumps({f"s{'_' * number}teps": number for number in range(2_000)}),
     "many long": json.dumps({f"key {number}": "<" * 2_000 for number in range(600)}),
 }
 
@@ -191,6 +192,7 @@ def test_huge_settings_are_shown_within_limits(fetch, client, text):
     lines = [line for _, line in setting_lines(shown)]
     assert len(lines) <= MOST_LINES
     assert max(len(line.text) for line in lines) <= MOST_TEXT
+    assert shown.html.count("<code>") + shown.html.count("tag warn") < 3 * MOST_LINES
     assert client.get(reverse("settings_json", args=[asset.id])).content.decode() == stored
     assert copied(shown) == indented(stored, MOST_COPIED)
     if len(copied(shown)) == MOST_COPIED:
