@@ -4,14 +4,17 @@ import mimetypes
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from assets.lossless import encode, is_number, same
-from assets.parameters import MEASURED, OTHER, Parameter
+from assets.lossless import encode, number_of, same
+from assets.parameters import MEASURED, OTHER, UNKNOWN_SEED, Parameter, folded
 from assets.storage import FORMATS
 
 _MOST_SHOWN = 60  # characters of a value within a sentence
+_DISTILLED = "guidance"  # which Flux has beside a CFG scale of 1
+_PRECISION = Decimal("1e-6")  # of a number with 32 bits
+_MOST_DIGITS = 100  # before or behind the point, of numbers that may be close
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,33 @@ def disagreements(parameters: Iterable[Parameter], facts: Facts) -> dict[str, li
 
 
 def _other_keys(parameter: Parameter) -> Iterator[str]:
+    if _is_open(parameter):
+        return
     for key, value in parameter.others:
-        if value is not None and not _agree(value, parameter.value):
-            who = "the worker reported" if key in MEASURED else f"{_shown(key)} says"
-            yield f"{who} {_shown(value)}"
+        if value is None or _agree(value, parameter.value):
+            continue
+        if key in MEASURED:
+            yield f"the worker reported {_shown(value)}"
+        elif _means_the_same(key, value, parameter):
+            yield f"{_shown(key)} says {_shown(value)}"
+
+
+def _is_open(parameter: Parameter) -> bool:
+    """Whether any seed was asked for."""
+    return parameter.name == "seed" and _agree(parameter.value, UNKNOWN_SEED)
+
+
+def _means_the_same(key: str, value: Any, parameter: Parameter) -> bool:
+    """A word of another key, such as the id of a model beside its name, need not be that of this one."""
+    if folded(key) == folded(parameter.keys[0]):
+        return True
+    is_number = number_of(value) is not None or number_of(parameter.value) is not None
+    return is_number and key != _DISTILLED
 
 
 def _facts_against(parameter: Parameter, facts: Facts) -> Iterator[str]:
     value = parameter.value
-    if value is None or value == "":
+    if value is None or value == "" or _is_open(parameter):
         return
     if parameter.name == "format":
         yield from _formats_against(value, facts)
@@ -56,7 +77,7 @@ def _facts_against(parameter: Parameter, facts: Facts) -> Iterator[str]:
 
 def _sayings(name: str, facts: Facts) -> list[tuple[str, int | None]]:
     return {
-        "seed": [("the row’s seed is {}", facts.seed)],
+        "seed": [("the row’s seed is {}", None if facts.seed == UNKNOWN_SEED else facts.seed)],
         "width": [("the row says {}", facts.width or None), ("the file has {}", facts.file_width or None)],
         "height": [("the row says {}", facts.height or None), ("the file has {}", facts.file_height or None)],
     }.get(name, [])
@@ -80,36 +101,42 @@ def _formats_against(value: Any, facts: Facts) -> Iterator[str]:
             yield f"{who} {_shown(mime)}"
 
 
+_PICTURED = re.compile(r"(image|video)/[a-z0-9.+-]+")
 _MIMES = {known.extension: known.mime for known in FORMATS} | {"image/jpg": "image/jpeg"}
 
 
 def _mime(text: str) -> str:
     """The type that a format's name or extension means; empty where it names none."""
     name = text.strip().lower().removeprefix(".")
-    if "/" in name:
-        return _MIMES.get(name, name)
-    return _MIMES.get(name) or mimetypes.types_map.get(f".{name}", "")
+    mime = _MIMES.get(name) or (name if "/" in name else mimetypes.types_map.get(f".{name}", ""))
+    return mime if _PICTURED.fullmatch(mime) else ""
 
 
 def _agree(left: Any, right: Any) -> bool:
     """As values of JSON, or as numbers however they are spelt, or as text in any case."""
     if same(left, right):
         return True
-    numbers = _number(left), _number(right)
-    if None not in numbers:
-        return numbers[0] == numbers[1]
-    texts = isinstance(left, str) and isinstance(right, str)
-    return texts and left.strip().casefold() == right.strip().casefold()
+    first, second = number_of(left), number_of(right)
+    if first is not None and second is not None:
+        return first == second or _are_close(first, second)
+    words = _word(left), _word(right)
+    return words[0] is not None and words[0] == words[1]
 
 
-def _number(value: Any) -> Decimal | None:
-    if not isinstance(value, str):
-        return Decimal(value) if is_number(value) else None
-    try:
-        number = Decimal(value[:100].strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+def _are_close(first: Decimal, second: Decimal) -> bool:
+    """As a worker of 32 bits reports 6.3: 6.300000190734863. Whole numbers have no such excuse."""
+    if (
+        max(abs(first.adjusted()), abs(second.adjusted())) > _MOST_DIGITS
+        or first == first.to_integral_value()
+    ):
+        return False
+    return abs(first - second) <= abs(first) * _PRECISION
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return encode(value)
+    return value.strip().casefold() if isinstance(value, str) else None
 
 
 def _shown(value: Any) -> str:

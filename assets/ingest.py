@@ -26,11 +26,11 @@ from assets.embedded import Embedded, storable
 from assets.lossless import encode
 from assets.models import Disposition, Job, LibraryAsset, Profile, WorkspaceAsset
 from assets.models.ledger import keep_files_in_place
+from assets.parameters import UNKNOWN_SEED
 from assets.previews import FileFacts
 from assets.storage import WORKSPACE, FileFault
 
 NAMESPACE = UUID("0f1d2c0e-7b1c-4f0e-9d0a-51c6a8d7a3b4")
-UNKNOWN_SEED = -1  # what the community writes; 0 is a real seed
 UNKNOWN_MODEL = "unknown"
 SEED_KEYS = {"seed", "noise_seed"}
 MOST_TRIES = 3

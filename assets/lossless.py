@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MOST_DEPTH = 64  # levels; what is deeper is kept as its JSON text
 _MOST_DIGITS = 4_000  # Python refuses to read integers of more than 4,300
 _MOST_DECIMALS = 16_383  # PostgreSQL has no more
+_MOST_SPELT = 100  # characters of a text that may be a number
 
 # --- Reading -----------------------------------------------------------------
 
@@ -129,3 +130,14 @@ def same(left: Any, right: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def number_of(value: Any) -> Decimal | None:
+    """A number, also one that is spelt as text."""
+    if not isinstance(value, str):
+        return Decimal(value) if is_number(value) else None
+    try:
+        number = Decimal(value[:_MOST_SPELT].strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

@@ -9,6 +9,7 @@ from assets.lossless import same
 from assets.setting_conditions import path_text
 
 OTHER = "Other"
+UNKNOWN_SEED = -1  # what the community writes for any seed, and for one that is not told; 0 is a real one
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ _REPORTED = {key: known.name for _, known in _KNOWN.values() for key in known.re
 _ASKED = {key: known.name for _, known in _KNOWN.values() for key in (known.name, *known.aliases.split())}
 
 
-def _folded(key: str) -> str:
+def folded(key: str) -> str:
     """guidanceScale, guidance_scale and Guidance scale are one word."""
     return re.sub(r"[ _-]", "", key).lower() if key.isascii() else key
 
@@ -140,7 +141,7 @@ def _camel(key: str) -> str:
 
 # Each folded key to its parameter's name, and to how much its word counts: what was asked comes first.
 _MEANING = {
-    _folded(key): (name, rank) for rank, (key, name) in enumerate([*_ASKED.items(), *_REPORTED.items()])
+    folded(key): (name, rank) for rank, (key, name) in enumerate([*_ASKED.items(), *_REPORTED.items()])
 }
 
 # Raw keys that say what came of it rather than what was asked for.
@@ -154,7 +155,7 @@ def parameters(settings: Any) -> list[Parameter]:
     said: dict[str, list[tuple[int, str]]] = {}
     others = []
     for key in settings:
-        if meaning := _MEANING.get(_folded(key)):
+        if meaning := _MEANING.get(folded(key)):
             said.setdefault(meaning[0], []).append((meaning[1], key))
         else:
             others.append(Parameter(path_text([key]), key, OTHER, (key,), settings[key], (settings[key],)))

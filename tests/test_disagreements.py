@@ -52,6 +52,47 @@ def test_what_contradicts_a_setting_is_said(said, facts, flags):
     assert disagreements(parameters(said), facts) == flags
 
 
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [
+        ({"seed": -1, "worker_reported_seed": 7}, Facts(seed=7)),
+        ({"seed": "-1"}, Facts(seed=7)),
+        ({"seed": 2**70}, Facts(seed=-1)),
+        (
+            {"guidance_scale": Decimal("6.3"), "worker_reported_cfg_scale": Decimal("6.300000190734863")},
+            Facts(),
+        ),
+        ({"model": "sdxl", "checkpoint": "sd_xl_base_1.0.safetensors", "model_id": "a/b"}, Facts()),
+        ({"app": "ComfyUI", "version": "0.3.7"}, Facts()),
+        ({"exact_copy_mode": True, "exactCopyMode": "true"}, Facts()),
+        ({"cfg": 1, "guidance": Decimal("3.5")}, Facts()),
+        ({"format": "json"}, Facts(mime="image/png", file_mime="image/png")),
+        ({"format": "image/*"}, Facts(mime="image/png", file_mime="image/png")),
+        ({"width": "512.0", "height": " 512 "}, Facts(width=512, height=512)),
+        ({"cfg": "1e999999999", "cfg_scale": "1e999999999"}, Facts()),
+    ],
+    ids=range(12),
+)
+def test_other_ways_to_say_the_same_are_no_contradiction(said, facts):
+    assert disagreements(parameters(said), facts) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [
+        ({"seed": 7, "worker_reported_seed": 8}, Facts()),
+        ({"seed": 9007199254740993}, Facts(seed=9007199254740992)),
+        ({"guidance_scale": Decimal("6.3"), "worker_reported_cfg_scale": Decimal("6.31")}, Facts()),
+        ({"model_name": "sdxl", "modelName": "flux"}, Facts()),
+        ({"steps": "30", "num_steps": "28"}, Facts()),
+        ({"cfg": "1e999999999", "cfg_scale": "1e-999999999"}, Facts()),
+    ],
+    ids=range(6),
+)
+def test_what_is_nearly_the_same_is_a_contradiction_still(said, facts):
+    assert len(disagreements(parameters(said), facts)) == 1
+
+
 def test_long_values_are_shortened_within_a_sentence():
     [[sentence]] = disagreements(parameters({"steps": 1, "num_steps": "x" * 9_000}), Facts()).values()
     assert len(sentence) < 100

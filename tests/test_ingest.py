@@ -16,8 +16,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assets import dispositions, ingest
-from assets.ingest import UNKNOWN_SEED, ingest_file
+from assets.ingest import ingest_file
 from assets.models import Disposition, Job, LibraryAsset, WorkspaceAsset
+from assets.parameters import UNKNOWN_SEED
 from assets.purge import purge
 from assets.reconcile import reconcile
 from assets.storage import WORKSPACE, Store

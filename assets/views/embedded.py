@@ -14,10 +14,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from assets.access import VIEW_LIBRARY, no_such_asset, only_with, saved_or_404, viewers_only
 from assets.embedded import Embedded, MetadataFault, read
-from assets.ingest import UNKNOWN_SEED
 from assets.lossless import encode, same
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
-from assets.parameters import Parameter, parameters
+from assets.parameters import UNKNOWN_SEED, Parameter, parameters
 from assets.storage import LIBRARY, WORKSPACE, FileFault, Store
 from assets.views.cards import dimensions_text, page_url
 from assets.views.files import REMEMBER_FOR
