@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from assets.lossless import encode, is_number
-from assets.parameters import Parameter
+from assets.lossless import encode, is_number, number_of
+from assets.parameters import UNKNOWN_SEED, Parameter
+
+_MOST_DIGITS = 30  # of whole numbers that are written as such
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,9 @@ def diffusers_call(made: Made, parameters: Iterable[Parameter]) -> str:
     values = _values(made, parameters)
     arguments = _ARGUMENTS | ({"frame_num": "num_frames"} if made.is_video else {})
     lines = [f"prompt={made.prompt!r}"]
-    lines += [
-        f"{argument}={_literal(values[name])}" for name, argument in arguments.items() if name in values
-    ]
-    if made.seed is not None:
-        lines.append(f"generator=torch.Generator().manual_seed({made.seed})")
+    lines += [f"{argument}={literal}" for argument, literal in _literals(values, arguments)]
+    if _is_seed(seed := values.get("seed")):
+        lines.append(f"generator=torch.Generator().manual_seed({seed})")
     result, output = ("frames", "frames") if made.is_video else ("image", "images")
     return "\n".join(
         [
@@ -104,12 +104,28 @@ def diffusers_call(made: Made, parameters: Iterable[Parameter]) -> str:
     )
 
 
-def _literal(value: Any) -> str:
-    if not isinstance(value, Decimal):
-        return repr(value)
-    text = encode(value)
-    # Python reads no whole number of so many digits.
+def _literals(values: dict[str, Any], arguments: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Text for a prompt, and numbers for all else: what is none would only be refused."""
+    for name, argument in arguments.items():
+        if name == "negative_prompt" and name in values:
+            yield argument, repr(_plain(values[name]))
+        elif (number := number_of(values.get(name))) is not None:
+            yield argument, _literal(number)
+
+
+def _literal(number: Decimal) -> str:
+    is_whole = number == number.to_integral_value()
+    if is_whole and number.adjusted() < _MOST_DIGITS:
+        return str(int(number))
+    text = encode(number)
+    # Python reads no whole number of very many digits.
     return text if "." in text or "E" in text else f"{text}.0"
+
+
+def _is_seed(value: Any) -> bool:
+    """Whether torch takes it for one, and it is not any."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and -(2**63) <= value < 2**64 and value != UNKNOWN_SEED
 
 
 # --- Both ---------------------------------------------------------------------
@@ -132,7 +148,7 @@ def _is_one_value(value: Any) -> bool:
 def _of_row(made: Made, asked: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if made.model:
         yield "model", made.model
-    if made.seed is not None:
+    if made.seed not in (None, UNKNOWN_SEED):
         yield "seed", made.seed
     if made.width and made.height and not {"width", "height"} & asked.keys():
         yield "width", made.width

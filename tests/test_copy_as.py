@@ -103,9 +103,41 @@ def test_the_call_is_what_one_would_write():
         "    generator=torch.Generator().manual_seed(7),\n"
         ").images[0]\n"
     )
+    assert call_of(SETTINGS | {"steps": "30", "guidance_scale": " 7.50 ", "width": Decimal("512.0")}) == (
+        call_of(SETTINGS).replace("7.5,", "7.50,")
+    )
     video = call_of({"frame_num": 16}, Made("a fox", "wan", -1, None, None, True))
     assert "    num_frames=16,\n" in video
     assert video.endswith(").frames[0]\n")
+
+
+def test_what_is_no_number_is_no_argument_for_one():
+    settings = {"steps": "many", "guidance_scale": True, "width": "auto", "height": "", "negative_prompt": 7}
+    assert call_of(settings, Made("a fox", "sdxl", None, None, None, False)).splitlines()[4:] == [
+        "image = pipe(",
+        "    prompt='a fox',",
+        "    negative_prompt='7',",
+        ").images[0]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "row", "text", "call"),
+    [
+        (None, -1, "a fox", ""),
+        (-1, -1, "a fox\nSeed: -1", ""),
+        (2**64 - 1, -1, f"a fox\nSeed: {2**64 - 1}", f"manual_seed({2**64 - 1})"),
+        (2**64, -1, f"a fox\nSeed: {2**64}", ""),
+        (True, -1, "a fox\nSeed: true", ""),
+        (8, 7, "a fox\nSeed: 7", "manual_seed(7)"),
+    ],
+    ids=range(6),
+)
+def test_a_seed_that_is_not_known_is_left_to_the_settings(said, row, text, call):
+    made = Made("a fox", "", row, None, None, False)
+    assert text_of({"seed": said}, made) == text
+    assert (call or "\n)") in call_of({"seed": said}, made)
+    assert ("manual_seed" in call_of({"seed": said}, made)) is bool(call)
 
 
 hostile = st.text() | st.sampled_from(["'''", '"""', "\\", "')\nimport os\n('", "\\N{", "{0}", "\u202e", "#"])
