@@ -13,6 +13,9 @@ from assets.reviews import review
 from tests.factories import make_assets
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+# Each width and each theme once: a theme changes colours alone, which take axe most of its time.
+LOOKS = ((WIDE, "light"), (NARROW, "dark"))
+OTHER_LOOKS = ((WIDE, "dark"), (NARROW, "light"))
 SETTLED = "Promise.allSettled(document.getAnimations().map(animation => animation.finished)).then(() => 0)"
 
 PAGES = {
@@ -99,21 +102,20 @@ def _run(operation, admin, gone=None):
     return operation
 
 
-def violations(page, rules_off=()):
-    """What axe finds, on both widths in both themes, as lines to read."""
+def violations(page, rules_off=(), looks=LOOKS):
+    """What axe finds, on both widths and in both themes, as lines to read."""
     options = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in rules_off}}
     found = []
-    for viewport in (WIDE, NARROW):
+    for viewport, scheme in looks:
         page.set_viewport_size(viewport)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.evaluate(SETTLED)
-            results = Axe().run(page, options=options).response["violations"]
-            found += [
-                f"{viewport['width']} {scheme} {result['id']} {node['html'][:200]} {node['failureSummary']}"
-                for result in results
-                for node in result["nodes"]
-            ]
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(SETTLED)
+        results = Axe().run(page, options=options).response["violations"]
+        found += [
+            f"{viewport['width']} {scheme} {result['id']} {node['html'][:200]} {node['failureSummary']}"
+            for result in results
+            for node in result["nodes"]
+        ]
     return found
 
 
@@ -130,6 +132,13 @@ def test_a_page_is_accessible_and_fits_a_phone(visit, forgive, workspace, name):
     forgive(404)
     assert violations(page) == []
     assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize("name", ["gallery grid", "image", "comparison"])
+def test_a_page_is_accessible_the_other_way_round(visit, workspace, name):
+    page = visit(PAGES[name].format_map(vars(workspace)))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert violations(page, looks=OTHER_LOOKS) == []
 
 
 @pytest.mark.parametrize("name", DEPARTURE_PAGES)
