@@ -136,6 +136,8 @@ class SameSettingsField(LikenessField):
         found = request_of(asset_id) if asset_id else None
         if asset_id and found is None:
             raise ValidationError("Of this asset no settings are known, neither here nor in the ledger.")
+        if found and found.is_too_large:
+            raise ValidationError("The settings of this asset are too large to look for others like them.")
         return found
 
 

@@ -9,13 +9,14 @@ from uuid import UUID
 from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField
 from django.db.models.expressions import Case, RawSQL, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Left
 
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.parameters import MEASURED
 
 # Siblings of a job differ in these, though they were asked for in the same way.
 NOT_ASKED = sorted(MEASURED | {"seed"})
+MOST_CHARACTERS = 100_000  # of settings: the query of a page repeats them for each of its counts
 
 
 class Prompt(NamedTuple):
@@ -35,6 +36,10 @@ class Request(NamedTuple):
     asset_id: UUID
     json: str | None  # as text, since Python need not understand it; None for a null of SQL
 
+    @property
+    def is_too_large(self) -> bool:
+        return is_too_large(self.json)
+
     def as_q(self) -> Q:
         column = F("generation_settings")
         if self.json in (None, "null"):
@@ -48,6 +53,11 @@ class Request(NamedTuple):
         )
         # The first by an index. Of what is neither object nor list, "-" would be an error.
         return Q(_Infix(column, "@>", asked)) & Q(Case(When(is_object, then=same), default=False))
+
+
+def is_too_large(settings_text: str | None) -> bool:
+    """Whether settings are more than others are looked for by."""
+    return len(settings_text or "") > MOST_CHARACTERS
 
 
 def prompt_of(asset_id: UUID) -> Prompt | None:
@@ -75,7 +85,7 @@ def _first(rows: QuerySet, wanted: Any) -> tuple[str | None] | None:
 
 
 def _as_text(json: Any) -> Cast:
-    return Cast(json, TextField())
+    return Left(Cast(json, TextField()), MOST_CHARACTERS + 1)
 
 
 class _Infix(Func):

@@ -100,6 +100,17 @@ def test_same_prompt_is_the_whole_prompt():
     assert selected(f"same_prompt={first.id}") == {first.id, second.id}
 
 
+def test_settings_that_are_too_large_to_look_for_are_refused_and_not_offered(fetch, admin):
+    large = make_asset(generation_settings={"said": "x" * 100_000})
+    shown = fetch(f"/assets/?same_settings={large.id}")
+    assert (shown.total, shown.ids) == (0, [])
+    assert "too large to look for others like them" in shown.errors[0]
+    assert "same_settings=" not in fetch(reverse("detail", args=[large.id])).html
+    dispositions.delete([large.id], actor=admin)
+    assert "too large" in fetch(f"/assets/?same_settings={large.id}").errors[0]
+    assert "same_settings=" not in fetch(reverse("removed_entry", args=[Disposition.objects.get().pk])).html
+
+
 @pytest.mark.parametrize("name", ["same_prompt", "same_settings"])
 def test_an_asset_that_has_left_still_says_what_is_alike(admin, name):
     gone, kept = make_assets(2, original_prompt="a fox", generation_settings={"steps": 30.0})

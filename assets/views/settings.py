@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from assets import settings_view
 from assets.copy_as import Made, diffusers_call, parameters_text
 from assets.disagreements import Facts, disagreements
+from assets.likeness import is_too_large
 from assets.lossless import indented
 from assets.models import WorkspaceAsset
 from assets.parameters import Parameter, parameters
@@ -33,6 +34,7 @@ def settings_context(
         "inspector": settings_view.inspect(settings, said, flags),
         "copies": [_json(settings_text or "null", url), *_written(_made(row), said)],
         "is_nsfw": settings_view.is_nsfw(settings),
+        "finds_settings": not is_too_large(settings_text),
     }
 
 
