@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from assets.models import WorkspaceAsset
-from assets.setting_conditions import path_text, text_of
+from assets.setting_conditions import MAX_LENGTH, path_text, text_of
 
 NEWEST = 2_000  # assets of the selection that are looked at
 MOST_KEYS = 100
@@ -40,6 +40,11 @@ class Key:
     @property
     def text(self) -> str:
         return path_text(self.path)
+
+    @property
+    def condition(self) -> str:
+        """That it is there; empty where none can be written."""
+        return _written(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +122,9 @@ def _value(path: tuple[str, ...], text: str, number: int) -> Value:
     if len(text) > _MOST_TEXT:
         return Value(f"{text[:_MOST_TEXT]}…", "", number)
     value: Any = json.loads(text, parse_float=Decimal)
-    condition = f"{path_text(path)}=null" if value is None else text_of(path, value)
+    condition = _written(f"{path_text(path)}=null") if value is None else text_of(path, value)
     return Value(value if isinstance(value, str) else text, condition, number)
+
+
+def _written(condition: str) -> str:
+    return condition if len(condition) <= MAX_LENGTH else ""

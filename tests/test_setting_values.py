@@ -141,7 +141,7 @@ def test_suggested_counts_say_that_they_are_of_the_newest(suggested, monkeypatch
 
 
 def links(shown):
-    return [unescape(url) for url in re.findall(r'class="value" href="([^"]*)"', shown.html)]
+    return [unescape(url) for url in re.findall(r'class="tally" href="([^"]*)"', shown.html)]
 
 
 def test_each_value_leads_to_the_assets_of_the_selection_that_have_it(fetch):
@@ -185,6 +185,21 @@ def test_hostile_keys_and_values_stay_text_and_long_ones_have_no_link(fetch):
     assert len(links(shown)) == 5
     for url in links(shown):
         assert fetch(url).ids == [str(asset.id)], url
+
+
+def test_a_key_that_no_condition_can_name_is_cut_short_and_leads_nowhere(fetch, suggested):
+    path = "k" * 60_000
+    make_asset(generation_settings={path: None, "steps": 30})
+    make_asset(generation_settings={f"{path} {number}": number for number in range(1)})
+    for number in range(8):
+        make_asset(generation_settings={path: number})
+    shown = fetch(PAGE)
+    assert len(shown.html) < 100_000
+    assert "kkkk" in shown.text
+    hrefs = [unescape(url) for url in re.findall(r'href="([^"]*)"', shown.html)]
+    assert not any("kkkk" in url for url in hrefs)
+    assert suggested("k") == []
+    assert suggested("") == [("steps=", "1 value")]
 
 
 def test_what_is_not_understood_says_so(fetch):

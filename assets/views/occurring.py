@@ -18,7 +18,7 @@ FEW, MANY = 6, 30  # values of each key; and of one that is asked for
 
 class Row(NamedTuple):
     key: Key
-    url: str  # of the assets that have it
+    url: str  # of the assets that have it; empty where no condition says so
     all_url: str  # of its other values; empty where all are shown
     values: list[tuple[str, int, str]]  # text, number of assets, the URL of those
 
@@ -60,7 +60,7 @@ def _row(filterset: AssetFilterSet, key: Key) -> Row:
         query = filterset.query(setting=[*given, condition]) if condition else ""
         return f"{reverse('gallery')}?{query}" if query else ""
 
-    has_more = key.different > len(key.values) and len(key.values) == FEW
+    has_more = key.condition and key.different > len(key.values) and len(key.values) == FEW
     all_url = f"{reverse('setting_values')}?{filterset.query(key=key.text)}" if has_more else ""
     values = [(value.text, value.number, url(value.condition)) for value in key.values]
-    return Row(key, url(key.text), all_url, values)
+    return Row(key, url(key.condition), all_url, values)

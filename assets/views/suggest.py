@@ -74,7 +74,7 @@ _CONDITION = re.compile(
 
 def _keys_like(typed: str, selection: QuerySet[WorkspaceAsset]) -> list[dict[str, str]]:
     found = occurring(selection, values=1).keys
-    near = [key for key in found if typed.casefold() in key.text.casefold()]
+    near = [key for key in found if key.condition and typed.casefold() in key.text.casefold()]
     near.sort(key=lambda key: not key.text.casefold().startswith(typed.casefold()))
     return [_key(key) for key in near[:MOST]]
 
