@@ -188,7 +188,7 @@ def job():
         {"generation_seed": 8},
         {"generation_seed": 9, "generation_settings": {"steps": 20}},
         {"original_prompt": "a red fox in the rain"},
-        {"generation_settings": {"large": "x" * 70_000}},
+        {"generation_settings": {"large": "x" * 170_000}},
         {"generation_settings": {"steps": 30, "processing_time": 4}},
     ]
     for each in values:
@@ -214,11 +214,21 @@ def test_siblings_say_what_was_asked_for_differently(fetch, job):
 
 
 def test_large_settings_are_not_fetched_for_a_line_below_a_picture(fetch, job):
+    ids = list(WorkspaceAsset.objects.values_list("id", flat=True))
     with CaptureQueriesContext(connection) as queries:
-        rows = variations._readable(WorkspaceAsset.objects.values_list("id", flat=True))
+        rows = variations._readable(ids)
     assert len(queries) == 1
     assert max(len(str(row.generation_settings)) for row in rows.values()) < 100
     assert {len(row.original_prompt) for row in rows.values()} == {32}
+
+
+def test_all_settings_of_a_page_of_pictures_are_bounded_together():
+    job = make_job()
+    made = make_assets(60, job.user, job, generation_settings={"said": "x" * 60_000})
+    rows = variations._readable([asset.id for asset in made])
+    assert sum(len(str(row.generation_settings)) for row in rows.values()) <= 1_000_000
+    rows = variations._readable([asset.id for asset in made[:10]])
+    assert {len(row.generation_settings["said"]) for row in rows.values()} == {60_000}
 
 
 def test_a_job_says_on_each_page_what_differs_from_its_first(fetch, job, monkeypatch):

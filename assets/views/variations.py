@@ -10,7 +10,7 @@ from assets.comparison import caption, difference, readable
 from assets.models import WorkspaceAsset
 from assets.views.cards import Card
 
-MOST_SETTINGS = 64_000  # bytes of one asset; a page has sixty of them
+MOST_SETTINGS = 1_000_000  # bytes of all of a page, an even part for each
 
 
 def with_variations(cards: Sequence[Card], base_id: str, *, base_says: str) -> list[Card]:
@@ -29,7 +29,8 @@ def _readable(asset_ids: Collection[UUID]) -> dict[str, WorkspaceAsset]:
     """By a query whose answer is small, however long prompts and settings are."""
     rows = WorkspaceAsset.objects.filter(id__in=asset_ids).defer("original_prompt")
     digested = rows.annotate(prompt_digest=MD5("original_prompt"))
-    found = {str(row.id): row for row in readable(digested, most_settings=MOST_SETTINGS)}
+    most = MOST_SETTINGS // max(len(asset_ids), 1)
+    found = {str(row.id): row for row in readable(digested, most_settings=most)}
     for row in found.values():
         row.original_prompt = row.prompt_digest  # that it differs is all that is said of it
     return found
