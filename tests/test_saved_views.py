@@ -158,6 +158,17 @@ def test_an_owner_renames_shares_and_keeps_to_oneself(client, staff):
     assert (view.name, view.shared_at) == ("Foxes", None)
 
 
+def test_a_view_that_is_deleted_meanwhile_is_not_said_to_be_changed(client, staff, monkeypatch):
+    client.force_login(staff)
+    view = saved(staff)
+    monkeypatch.setattr(
+        saved_views, "own_view_or_404", lambda *args: SavedView.objects.all().delete() and view
+    )
+    shown = Page(client.post(reverse("saved_view", args=[view.pk]), {"name": "Red foxes"}))
+    assert shown.status == 400
+    assert "The view “Foxes” has been deleted meanwhile." in shown.text
+
+
 @pytest.mark.parametrize("role", ["staff", "reviewer", "admin"])
 def test_what_others_keep_to_themselves_is_not_there(client, request, other, role):
     client.force_login(request.getfixturevalue(role))

@@ -69,10 +69,12 @@ def saved_view(request: HttpRequest, pk: int) -> HttpResponse:
     shared_at = (view.shared_at or Now()) if form.cleaned_data["shared"] else None
     try:
         with transaction.atomic():
-            SavedView.objects.filter(pk=pk).update(name=name, shared_at=shared_at)
+            found = SavedView.objects.filter(pk=pk).update(name=name, shared_at=shared_at)
     except IntegrityError:
         error = f"You have another view named “{name}”: nothing was changed."
         return _list(request, errors=[error])
+    if not found:
+        return _list(request, errors=[f"The view “{view.name}” has been deleted meanwhile."])
     toast(request, f"“{name}” is {'shared with everybody' if shared_at else 'your own'}")
     return redirect("saved_views")
 
