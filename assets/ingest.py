@@ -15,17 +15,25 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID, uuid5
 
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.db.models import JSONField, Max, TextField, Value
 from django.db.models.functions import Cast
 from django.utils import timezone
-from psycopg.errors import InsufficientPrivilege, ProgramLimitExceeded
+from psycopg.errors import (
+    InsufficientPrivilege,
+    NotNullViolation,
+    ProgramLimitExceeded,
+    UndefinedColumn,
+    UndefinedTable,
+    UniqueViolation,
+)
 
 from assets import embedded, previews
 from assets.embedded import Embedded, storable
+from assets.file_names import named_keys
 from assets.lossless import encode
 from assets.models import Disposition, Job, LibraryAsset, Profile, WorkspaceAsset
-from assets.models.ledger import keep_files_in_place
+from assets.models.ledger import keep_files_in_place, remove_files_alone
 from assets.parameters import UNKNOWN_SEED
 from assets.previews import FileFacts
 from assets.storage import WORKSPACE, FileFault
@@ -135,6 +143,8 @@ def _refusal(error: DatabaseError) -> str:
         raise error
     if isinstance(error.__cause__, InsufficientPrivilege):
         raise IngestRefused(f"The database does not let this role add assets: {reason}.") from error
+    if isinstance(error.__cause__, NotNullViolation | UndefinedColumn | UndefinedTable):
+        raise IngestRefused(f"The tables are not as they are known here: {reason}.") from error
     return f"The database refused: {reason}"
 
 
@@ -205,27 +215,48 @@ class _AlreadyThere(Exception):  # noqa: N818 (ends the transaction)
 
 def _register(new: New, file: BinaryIO) -> str:
     """The bytes, then the rows; where it already is if another was quicker."""
+    try:
+        return _put_and_insert(new, file)
+    except _AlreadyThere as there:
+        _drop_if_unnamed(new.key)
+        return str(there)
+    except DatabaseError:
+        if connection.is_usable():
+            _drop_if_unnamed(new.key)
+        raise
+
+
+def _put_and_insert(new: New, file: BinaryIO) -> str:
     for tries_left in reversed(range(MOST_TRIES)):
-        copied = WORKSPACE.put(file, new.key)
-        if copied.sha256 != new.sha256:
-            raise FileFault("The file was changed while it was read")
+        copied = WORKSPACE.put(file, new.key, sha256=new.sha256)
         try:
             with transaction.atomic():
                 keep_files_in_place()
                 if _is_in_place(new.key, copied.size):
                     _insert(new, copied.size)
                     return ""
-        except _AlreadyThere as there:
-            return str(there)
-        except IntegrityError:  # another has added it meanwhile, or taken its place in the job
-            if not tries_left:
+        except IntegrityError as error:
+            # Another has added it meanwhile, or taken its place in the job; else a second try ends alike.
+            if not (tries_left and isinstance(error.__cause__, UniqueViolation)):
                 raise
     raise FileFault("The store lost the file while it was being registered")
 
 
+def _drop_if_unnamed(key: str) -> None:
+    """What is not registered leaves nothing behind."""
+    with transaction.atomic():
+        remove_files_alone()
+        if not named_keys(WORKSPACE, {key}):
+            WORKSPACE.remove([key])
+
+
 def _is_in_place(key: str, size: int) -> bool:
-    """Until the lock was taken, a clean-up may have removed what nobody named yet."""
+    """Until the lock was taken, a clean-up may have removed what nobody named yet.
+
+    From here on it survives a power cut, as the row does.
+    """
     try:
+        WORKSPACE.settle(key)
         return WORKSPACE.facts(key).size == size
     except FileFault:
         return False

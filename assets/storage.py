@@ -162,8 +162,8 @@ class Store:
         with source.open(path) as file:
             return self.put(file, key)
 
-    def put(self, file: BinaryIO, key: str) -> Copied:
-        """The same for a file from outside, all of it."""
+    def put(self, file: BinaryIO, key: str, *, sha256: str = "") -> Copied:
+        """The same for a file from outside, all of it; where its checksum is given, of these bytes alone."""
         _check_key(key)
         target = Path(self._storage.path(key))
         file.seek(0)
@@ -171,10 +171,12 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             with _draft(target) as draft:
                 _write(file, draft)
-                size, sha256 = _read_again(file, draft)
+                size, digest = _read_again(file, draft)
+                if sha256 and digest != sha256:
+                    raise FileFault("The file was changed while it was read")
         except OSError as error:
             raise _change_fault(error) from error
-        return Copied(key, size, sha256)
+        return Copied(key, size, digest)
 
     def settle(self, path: str) -> None:
         """Waits until the file would survive a power cut."""

@@ -288,9 +288,9 @@ def test_a_crash_at_any_step_is_mended_by_running_again(folder, owner, stores, m
     target, name = step
     real = getattr(target, name)
 
-    def crash(*args):
+    def crash(*args, **kwargs):
         if when == "after":
-            real(*args)
+            real(*args, **kwargs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -348,8 +348,8 @@ def test_a_clean_up_between_copy_and_row_costs_nothing(folder, owner, stores, mo
     path = give(folder, "fox.png", png({"parameters": a1111()}))
     put, removals = Store.put, iter([True, False])
 
-    def put_and_lose(store, file, key):
-        copied = put(store, file, key)
+    def put_and_lose(store, file, key, **kwargs):
+        copied = put(store, file, key, **kwargs)
         if next(removals):
             store.remove([key])
         return copied
@@ -357,6 +357,17 @@ def test_a_clean_up_between_copy_and_row_costs_nothing(folder, owner, stores, mo
     monkeypatch.setattr(Store, "put", put_and_lose)
     assert counts(run(path)) == (1, 0, 0)
     assert WORKSPACE.exists(WorkspaceAsset.objects.get().temp_storage_path)
+
+
+def test_a_file_is_safe_from_a_power_cut_before_its_row_is(folder, owner, monkeypatch):
+    settled, settle = [], Store.settle
+    monkeypatch.setattr(
+        Store,
+        "settle",
+        lambda store, key: settled.append(WorkspaceAsset.objects.count()) or settle(store, key),
+    )
+    run(give(folder, "fox.png", png()))
+    assert settled == [0]
 
 
 def test_no_clean_up_runs_while_the_row_comes_to_name_its_file(folder, owner, monkeypatch):
@@ -373,12 +384,73 @@ def test_no_clean_up_runs_while_the_row_comes_to_name_its_file(folder, owner, mo
     assert held == ["ShareLock"]
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_registered(folder, owner, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_not_registered(folder, owner, monkeypatch, stores):
     path = give(folder, "fox.png", png())
     put = Store.put
-    monkeypatch.setattr(Store, "put", lambda store, file, key: put(store, io.BytesIO(b"other"), key))
+    monkeypatch.setattr(
+        Store, "put", lambda store, file, key, **kwargs: put(store, io.BytesIO(b"other"), key, **kwargs)
+    )
     assert run(path, status=1)["files"][0]["reason"] == "The file was changed while it was read"
     assert not WorkspaceAsset.objects.exists()
+    assert files_in(stores) == []
+
+
+def test_a_changed_file_never_takes_the_place_of_one_that_is_registered(folder, owner, monkeypatch, stores):
+    content = png()
+    path, describe = give(folder, "fox.png", content), ingest._described
+
+    def change_after_another_has_it(file, *args):
+        new = describe(file, *args)
+        with monkeypatch.context() as patch:
+            patch.setattr(ingest, "_described", describe)
+            assert ingest_file(path, owner=owner).state == "registered"
+        path.write_bytes(png(colour=(1, 2, 3)))
+        return new
+
+    monkeypatch.setattr(ingest, "_described", change_after_another_has_it)
+    assert ingest_file(path, owner=owner).reason == "The file was changed while it was read"
+    assert (stores / "workspace" / WorkspaceAsset.objects.get().temp_storage_path).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("ALTER TABLE jobs ADD region text NOT NULL", "tables are not as they are known here: null value"),
+        ("ALTER TABLE jobs DROP destination", "tables are not as they are known here: column"),
+        ("ALTER TABLE workspace_assets ADD CHECK (asset_index > 9)", ""),
+    ],
+    ids=["needs more", "has less", "refuses one"],
+)
+def test_what_the_database_refuses_leaves_nothing_behind(folder, owner, stores, statement, reason):
+    for seed in (5, 6):
+        give(folder, f"{seed}.png", png({"parameters": a1111(seed)}))
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(statement)
+    if reason:
+        with pytest.raises(CommandError, match=reason):
+            run(folder)
+    else:
+        assert {file["reason"][:21] for file in run(folder, status=1)["files"]} == {"The database refused:"}
+    assert files_in(stores) == []
+    assert not WorkspaceAsset.objects.exists()
+    assert not Job.objects.exists()
+
+
+def test_what_another_run_registered_and_moved_on_stays_as_it_is(folder, owner, admin, stores, monkeypatch):
+    path, look = give(folder, "fox.png", png()), ingest._where_it_is
+    ingest_file(path, owner=owner)
+    asset = WorkspaceAsset.objects.get()
+    blind = iter([True])
+    monkeypatch.setattr(ingest, "_where_it_is", lambda pk: "" if next(blind, False) else look(pk))
+    assert ingest_file(path, owner=owner).reason == "It is in the workspace"
+    assert WORKSPACE.exists(asset.temp_storage_path)
+    dispositions.promote([asset.pk], actor=admin)
+    Disposition.objects.update(purge_after=timezone.now() - timedelta(hours=1))
+    purge()
+    blind = iter([True])
+    assert ingest_file(path, owner=owner).reason == "It is in the library"
+    assert [name.split("/")[0] for name in files_in(stores)] == ["library"]
 
 
 def test_the_preview_of_what_was_registered_is_served(folder, owner, client, staff):
