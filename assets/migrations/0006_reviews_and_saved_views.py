@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='review',
-            index=models.Index(condition=models.Q(('superseded_at', None)), fields=['verdict', 'asset_id'], name='reviews_verdict'),
+            index=models.Index(condition=models.Q(('superseded_at', None)), fields=['verdict', '-id'], include=['asset_id'], name='reviews_verdict'),
         ),
         migrations.AddConstraint(
             model_name='review',

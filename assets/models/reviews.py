@@ -33,6 +33,10 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         """The verdicts that assets have: those that were withdrawn are none."""
         return self.current().filter(verdict__in=STANDING)
 
+    def newest(self, verdict: str, at_most: int) -> "ReviewQuerySet":
+        """Those that have one verdict, the last given first."""
+        return self.current().filter(verdict=verdict).order_by("-id")[:at_most]
+
     def flagging(self) -> "ReviewQuerySet":
         return self.current().filter(verdict=Verdict.FLAGGED)
 
@@ -58,8 +62,10 @@ class Review(models.Model):
         indexes = [
             # An asset's history.
             models.Index(fields=["asset_id", "-id"], name="reviews_asset"),
-            # The assets of one verdict.
-            models.Index(fields=["verdict", "asset_id"], name="reviews_verdict", condition=IS_CURRENT),
+            # The assets of one verdict, newest first.
+            models.Index(
+                fields=["verdict", "-id"], name="reviews_verdict", include=["asset_id"], condition=IS_CURRENT
+            ),
         ]
 
     def __str__(self) -> str:

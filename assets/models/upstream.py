@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID, TransactionNow
 from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
@@ -133,12 +134,22 @@ class _BytesOfText(models.Func):
     template, output_field = "octet_length((%(expressions)s)::text)", models.BigIntegerField()
 
 
+class _IsAmong(models.Func):
+    """`column = ANY (array)`, for which the database looks up one after the other and joins nothing."""
+
+    template, arg_joiner, output_field = "(%(expressions)s))", " = ANY (", models.BooleanField()
+
+
 class WorkspaceAssetQuerySet(PromptQuerySet):
     def for_user(self, user_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(user_id=user_id)
 
     def for_job(self, job_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(job_id=job_id)
+
+    def among(self, asset_ids: models.QuerySet) -> "WorkspaceAssetQuerySet":
+        """Those that one column of a query names, each looked up by its key."""
+        return self.filter(_IsAmong("id", ArraySubquery(asset_ids)))
 
     def with_settings_text(self) -> "WorkspaceAssetQuerySet":
         """With the settings as the database writes them, which are cut short nowhere."""

@@ -1,7 +1,7 @@
 """The gallery: a filtered list of assets as a grid or a table, with its rail of filters."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from django.core.cache import cache
@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 from assets.access import viewers_only
 from assets.export import FORMATS
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
-from assets.models import WorkspaceAsset
+from assets.models import Review, WorkspaceAsset
+from assets.models.reviews import STANDING
 from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
 from assets.views.cards import cards, for_cards
 from assets.views.saved_views import rail_context
@@ -178,8 +179,7 @@ def count_facets(filterset: AssetFilterSet) -> Facets:
         "model": Capped(filterset.select(without=["model"]), FACET_CAP, "model_used", models),
     }
     wanted |= {name: Capped(filterset.select(expires=name), FACET_CAP) for name in EXPIRIES}
-    wanted |= {name: Capped(filterset.select(verdict=name), FACET_CAP) for name in VERDICTS}
-    counts = capped_counts(wanted)
+    counts = capped_counts(wanted | _verdicts_to_count(filterset))
     return Facets(
         types=[_option(filterset, "type", value, value, counts["type"][value]) for value in types],
         models=_most_first(
@@ -189,10 +189,28 @@ def count_facets(filterset: AssetFilterSet) -> Facets:
             _option(filterset, "expires", name, label, counts[name][""]) for name, label in EXPIRIES.items()
         ],
         verdicts=[
-            _option(filterset, "verdict", name, label, counts[name][""]) for name, label in VERDICTS.items()
+            _option(filterset, "verdict", name, label, _of_verdict(name, counts))
+            for name, label in VERDICTS.items()
         ],
         total=counts["total"][""],
     )
+
+
+def _verdicts_to_count(filterset: AssetFilterSet) -> dict[str, Capped]:
+    """Of each verdict the newest reviews alone are looked up: most are of assets that have left."""
+    others = filterset.select(without=["verdict"])
+    wanted = {"none": Capped(filterset.select(verdict="none"), FACET_CAP)}
+    for verdict in STANDING:
+        newest = Review.objects.newest(verdict, FACET_CAP)
+        wanted[verdict] = Capped(others.among(newest.values("asset_id")), FACET_CAP)
+        wanted[f"reviews {verdict}"] = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
+    return wanted
+
+
+def _of_verdict(name: str, counts: Mapping[str, dict[str, Count]]) -> Count:
+    """More than counted, where there are older reviews besides."""
+    found, reviews = counts[name][""], counts.get(f"reviews {name}", {"": Count(0)})[""]
+    return found._replace(capped=found.capped or reviews.capped)
 
 
 def _option(filterset: AssetFilterSet, name: str, value: str, label: str, count: Count) -> Option:
