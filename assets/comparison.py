@@ -17,6 +17,7 @@ from assets.parameters import MEASURED, OTHER, RANKS, Parameter, parameters
 FEWEST, MOST = 2, 6  # assets side by side
 MOST_LABEL = 40  # characters
 MOST_KEY = 200  # characters of each key in the name of a part
+MOST_LEVELS = 8  # of objects within each other that are compared part by part
 MOST_CHARACTERS = 40_000  # of a text, to be compared word by word
 MOST_WORDS = 2_000
 MOST_WORK = 1_000_000  # places looked at
@@ -140,16 +141,18 @@ def _same_others(one: Parameter, another: Parameter) -> bool:
     return same(dict(one.others), dict(another.others))
 
 
-def _rows(name: str, label: str, group: str, values: tuple[Any, ...]) -> Iterator[Row]:
+def _rows(
+    name: str, label: str, group: str, values: tuple[Any, ...], levels: int = MOST_LEVELS
+) -> Iterator[Row]:
     objects = [value for value in values if isinstance(value, dict)]
     others = {type(value) for value in values} - {dict, Missing}
-    if len(objects) < FEWEST or others or not _differ(objects):
+    if not levels or len(objects) < FEWEST or others or not _differ(objects):
         yield Row(name, label, group, values)
         return
     for key in dict.fromkeys(key for value in objects for key in value):
         parts = tuple(v.get(key, Missing.ABSENT) if isinstance(v, dict) else v for v in values)
         part = cut(key, MOST_KEY)  # since each of many parts is named after what it is in
-        yield from _rows(f"{name}.{part}", f"{label}.{part}", group, parts)
+        yield from _rows(f"{name}.{part}", f"{label}.{part}", group, parts, levels - 1)
 
 
 # --- What was asked for differently -------------------------------------------

@@ -19,7 +19,8 @@ _CONDITION = re.compile(
         \s*(?:(?P<operator>>=|<=|!=|=|>|<)\s*(?P<value>.*\S))?\s*""",
     re.VERBOSE | re.DOTALL,
 )
-_SPELLING = r"^-?(?:0|[1-9]\d{0,254})(?:\.\d{1,255})?(?:[eE][+-]?\d{1,3})?$"
+# Of ASCII: what is a digit to an expression of PostgreSQL depends on the collation.
+_SPELLING = r"^-?(?:0|[1-9][0-9]{0,254})(?:\.[0-9]{1,255})?(?:[eE][+-]?[0-9]{1,3})?$"
 _KEY = re.compile(r'"(?:[^"\\]|\\.)*"|[^.]+', re.DOTALL)
 _BARE_KEY = re.compile(r'[^\s"=!<>.]+')
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

@@ -134,6 +134,15 @@ def test_of_an_object_only_the_parts_that_differ_do():
     }
 
 
+def test_what_is_nested_deep_is_compared_as_a_whole():
+    deep = [{"leaf": number} for number in (0, 1)]
+    for _ in range(60):
+        deep = [{"k": inner} for inner in deep]
+    [(name, values)] = differing(asset(deep[0]), asset(deep[1])).items()
+    assert name == ".".join("k" * (comparison.MOST_LEVELS + 1))
+    assert isinstance(values[0], dict)
+
+
 def test_an_object_that_is_the_same_is_one_row():
     one = {"conditioning_settings": {"a": {"b": [1, {"c": 2}]}}}
     rows = {row.name: row.values for row in compare([asset(one), asset(respelled(one))])}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assets.lossless import encode
 from assets.models import WorkspaceAsset
-from assets.setting_conditions import ConditionError, SettingCondition, text_of
+from assets.setting_conditions import _SPELLING, ConditionError, SettingCondition, text_of
 from tests.factories import make_asset
 
 SHAPES = [
@@ -81,6 +81,16 @@ NOT_CONDITIONS = ["", "=", "=30", "steps>", "a..b", "steps>=", "steps=1\0", "x" 
 def test_condition_that_is_not_one(text):
     with pytest.raises(ConditionError):
         SettingCondition.parse(text)
+
+
+@pytest.mark.parametrize("text", ["7٣", "1.٣", "1e٣"])
+def test_only_digits_of_ascii_spell_a_number_whatever_the_collation(db, text):
+    collated = "SELECT %s::text COLLATE pg_unicode_fast"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{collated} ~ '[[:digit:]]{{2}}|[.e][[:digit:]]', ({collated}) ~ %s", [text, text, _SPELLING]
+        )
+        assert cursor.fetchone() == (True, False)
 
 
 OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
