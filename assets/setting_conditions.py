@@ -16,7 +16,7 @@ MAX_LENGTH = 500  # characters; more is not something a person wrote
 
 _CONDITION = re.compile(
     r"""\s*(?P<path>(?:"(?:[^"\\]|\\.)*"|[^\s"=!<>.]+)(?:\.(?:"(?:[^"\\]|\\.)*"|[^\s"=!<>.]+))*)
-        \s*(?:(?P<operator>>=|<=|!=|=|>|<)\s*(?P<value>.*\S))?\s*""",
+        \s*(?:(?P<operator>>=|<=|!=|=|>|<)\s*(?P<value>(?![\s=>]).*\S))?\s*""",
     re.VERBOSE | re.DOTALL,
 )
 # Of ASCII: what is a digit to an expression of PostgreSQL depends on the collation.
@@ -37,7 +37,8 @@ class SettingCondition:
     A key alone asks that it be there, though its value be null; so does `!=`, of a value other than that.
     `=` and `!=` compare JSON values, `>`, `>=`, `<` and `<=` compare numbers. Writers store 30 as a number
     or as text: both are meant by a number, text where it spells the number as written here, as 30 or as
-    30.0, and in `>`, `>=`, `<` and `<=` where it is spelt as in JSON. Text in quotes means text alone.
+    30.0, and in `>`, `>=`, `<` and `<=` where it is spelt as in JSON. Text in quotes means text alone;
+    text that begins with = or > needs them, since `steps==30` is a slip.
     """
 
     keys: tuple[str, ...]

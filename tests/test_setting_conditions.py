@@ -75,6 +75,7 @@ def test_condition_finds(rows, text, indexes):
 
 
 NOT_CONDITIONS = ["", "=", "=30", "steps>", "a..b", "steps>=", "steps=1\0", "x" * 501, "steps>true", ". ="]
+NOT_CONDITIONS += ["steps==30", "steps=>30", "steps= =30", "steps!==30", "steps>>30"]
 
 
 @pytest.mark.parametrize("text", NOT_CONDITIONS)
@@ -153,6 +154,7 @@ def test_the_condition_of_any_value_finds_it(db, keys, value):
         (["a", "b.c"], True, 'a."b.c"=true'),
         ([""], "", '""=""'),
         (["scale"], Decimal("7.50"), "scale=7.50"),
+        (["text"], "=1", 'text="=1"'),
         (["list"], [1], ""),
         (["null"], None, ""),
         (["long"], "x" * 500, ""),
