@@ -20,6 +20,7 @@ def test_a_key_then_a_value_are_chosen_and_the_filter_is_saved_as_a_view(visit, 
     field.press("Enter")
     expect(page).to_have_url(re.compile(r"\?user=ada&setting=steps(=|%3D)20$"))
     expect(page.locator("[data-total]")).to_have_attribute("data-total", "1")
+    expect(page.get_by_role("combobox", name="Condition on settings", exact=True)).to_be_focused()
     page.get_by_text("Save this view").click()
     page.get_by_label("Name of the view").fill("Twenty steps")
     page.get_by_label("share with everybody").check()
