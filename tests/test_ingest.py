@@ -201,9 +201,15 @@ def test_what_cannot_be_read_is_listed_and_the_others_go_on(folder, owner, monke
 def test_people_are_told_what_became_of_it(folder, owner, capsys):
     give(folder, "a.png", png({"parameters": a1111(1)}))
     give(folder, "b.png", png({"parameters": a1111(2)}))
+    again = give(folder, "b again.png", png({"parameters": a1111(2)}))
     call_command("ingest", str(folder), user=str(owner.id), dry_run=True)
-    assert capsys.readouterr().out == "2 would be registered in 1 job, 0 there already, 0 not readable.\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "There already:",
+        f"  {folder}/b.png: It has the bytes of a file before it.",
+        "2 would be registered in 1 job, 1 there already, 0 not readable.",
+    ]
     assert not WorkspaceAsset.objects.exists()
+    again.unlink()
     call_command("ingest", str(folder / "a.png"), user="ada")
     give(folder, "bad\udcff.png", b"x")
     with pytest.raises(SystemExit):

@@ -50,12 +50,17 @@ class Command(BaseCommand):
     def _results(self, options: dict[str, Any], bar: Bar) -> Iterator[Result]:
         owner = owner_of(options["user"])
         found = list(find(options["paths"]))
+        registered = set()
         for done, (path, fault) in enumerate(found):
             bar.show(done, len(found))
             if fault:
                 yield Result(path, FAILED, fault)
             else:
-                yield ingest_file(path, owner=owner, model=options["model"], dry_run=options["dry_run"])
+                result = ingest_file(path, owner=owner, model=options["model"], dry_run=options["dry_run"])
+                if result.state == REGISTERED and result.asset_id in registered:  # where none is added
+                    result = Result(path, THERE, "It has the bytes of a file before it", result.asset_id)
+                registered.add(result.asset_id)
+                yield result
         bar.show(len(found), len(found))
 
     def _tell(self, results: list[Result], options: dict[str, Any]) -> None:
