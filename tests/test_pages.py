@@ -52,7 +52,8 @@ def test_gallery_shows_what_a_card_is_about(fetch, view):
     )
     shown = fetch("/assets/", view=view)
     assert shown.ids == [str(asset.id)]
-    for text in ("0:04", "fal-ai/wan-i2v", "a lighthouse in fog", "ada", "in 3 h"):
+    length = "▶ 0:04" if view == "grid" else "video 0:04"
+    for text in (length, "fal-ai/wan-i2v", "a lighthouse in fog", "ada", "in 3 h"):
         assert text in shown.text
     assert f'href="/assets/{asset.id}/?view={view}"' in shown.html
     assert f'src="/media/assets/{asset.id}/preview"' in shown.html
@@ -149,6 +150,13 @@ def test_all_18_columns_are_shown_and_can_be_copied(fetch):
     for column in columns:
         assert f"<code>{column.name}</code>" in shown.html
         assert f'aria-label="Copy {column.name}"' in shown.html
+
+
+def test_only_a_prompt_that_is_there_can_be_copied(fetch):
+    assert "Copy prompt" in fetch(detail_of(make_asset())).text
+    shown = fetch(detail_of(make_asset(original_prompt="")))
+    assert "No prompt" in shown.text
+    assert "Copy prompt" not in shown.text
 
 
 def test_siblings_are_in_order_of_index(fetch):
