@@ -111,7 +111,9 @@ def test_ticked_assets_are_deleted_after_a_confirmation_and_undone(workspace, pl
 
 def test_all_that_match_are_saved_by_form(workspace, plain_admin, worker):
     plain_admin.goto("/assets/?user=ada")
+    expect(plain_admin.get_by_text("0 selected")).to_be_hidden()  # what is ticked is not counted
     plain_admin.get_by_label("All 3 matching").check()
+    expect(plain_admin.get_by_role("button", name="Compare")).to_have_count(0)
     plain_admin.locator("#selection").get_by_role("button", name="Save").click()
     plain_admin.get_by_label("Title").fill("Foxes")
     plain_admin.get_by_role("button", name="Save to the library: 3 assets").click()
@@ -141,7 +143,7 @@ def test_some_of_a_job_are_kept_by_form(workspace, plain_admin, worker):
 
 @pytest.mark.parametrize(
     ("button", "text"),
-    [("Save s", "Saved to the library"), ("Delete", "Deleted"), ("Extend", "It expires in 7 days now")],
+    [("Save", "Saved to the library"), ("Delete", "Deleted"), ("Extend", "It expires in 7 days now")],
 )
 def test_one_asset_is_acted_on_and_undone_by_the_button_in_the_message(workspace, plain_admin, button, text):
     asset = workspace.mp4
