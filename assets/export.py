@@ -142,9 +142,13 @@ def csv_lines(rows: Iterable[Iterable[str]]) -> Iterator[str]:
     return map(csv.writer(_Echo()).writerow, rows)  # type: ignore[arg-type]
 
 
+# As a formula begins, in the wide letters of East Asia too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
 def plain(text: str) -> str:
     """Words of others, of which a spreadsheet would run those that begin as a formula does."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _csv(names: Sequence[str], parts: Iterable[list[Row]]) -> Iterator[str]:

@@ -792,7 +792,7 @@ def test_a_csv_that_breaks_off_says_so(make, client, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"])
 def test_no_spreadsheet_runs_what_is_in_the_csv(make, client, start):
     operation = make("delete", make_assets(1))
     operation.items.update(reason=f'{start}HYPERLINK("https://elsewhere.example")')
