@@ -192,6 +192,13 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _MOST_MAGNITUDE = 1_000  # digits before or behind the point
 
 
+def _is_short(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):  # no number at all
+        return False
+    return abs(exponent) < _MOST_MAGNITUDE and abs(number.adjusted()) < _MOST_MAGNITUDE
+
+
 def storable(value: Any) -> Any:
     """The same JSON without what PostgreSQL refuses: NUL, halves of characters, endless numbers."""
     if isinstance(value, str):
@@ -200,6 +207,6 @@ def storable(value: Any) -> Any:
         return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [storable(item) for item in value]
-    if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) < _MOST_MAGNITUDE):
+    if isinstance(value, Decimal) and not _is_short(value):
         return str(value)
     return value

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models.fields.json import KT
 from django.urls import reverse
+from django.utils import timezone
 
 from assets.humanize import instant_text
 from assets.models import Disposition, Extension, Review
@@ -68,12 +69,12 @@ def _creation(entries: list[Any], created_at: datetime | None) -> Iterator[Event
 
 
 def _instant(text: str | None) -> datetime | None:
-    """None where no calendar has it, such as infinity."""
+    """None where no calendar has it, such as infinity, or that of the reader has not."""
     try:
         instant = datetime.fromisoformat(text or "")
-    except ValueError:
+        return timezone.localtime(instant) if instant.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return instant if instant.tzinfo else None
 
 
 def _reviewed(review: Review) -> Iterator[Event]:

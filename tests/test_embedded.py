@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.urls import reverse
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -186,6 +186,7 @@ JSON = st.recursive(
 @pytest.mark.django_db
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(JSON)
+@example(Decimal(f"1.{'3' * 20_000}"))
 def test_postgresql_holds_whatever_was_cleaned(value):
     with connection.cursor() as cursor:
         cursor.execute("SELECT %s::jsonb IS NOT NULL", [encode(storable(value))])

@@ -92,12 +92,25 @@ def test_what_an_operation_did_leads_to_it(asset, admin):
     assert (left.text, left.who, left.operation_id) == ("deleted", "admins", operation.pk)
 
 
-@pytest.mark.parametrize("created", ["infinity", "-infinity", "10000-01-01", None])
-def test_a_time_that_no_calendar_has_is_left_out(asset, admin, created):
+@pytest.mark.parametrize(
+    "created",
+    [
+        "infinity",
+        "-infinity",
+        "10000-01-01",
+        "9999-12-31T23:59:59-05:00",
+        "0001-01-01T00:00:00+14:00",
+        None,
+    ],
+    ids=range(6),
+)
+def test_a_time_that_no_calendar_has_is_left_out(client, asset, admin, created):
     dispositions.delete([asset.pk], actor=admin)
     row = entry_of(asset.pk).row | {"created_at": created}
     Disposition.objects.update(row=row)
     assert told(asset.pk) == [("deleted", "admins")]
+    client.force_login(admin)
+    assert client.get(reverse("removed_entry", args=[entry_of(asset.pk).pk])).status_code == 200
 
 
 def test_the_live_row_says_when_it_was_made(asset):

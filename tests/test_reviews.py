@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assets import bulk, dispositions
+from assets.forms import MOST_TICKED
 from assets.models import Disposition, LibraryAsset, Operation, Review, Verdict, WorkspaceAsset
 from assets.outcomes import DONE, GONE, failed
 from assets.purge import purge
@@ -333,6 +334,8 @@ def test_a_verdict_is_given_and_taken_back_on_the_page(post, client):
     assert (event["id"], event["verdict"]) == (str(pk), "")
     assert standing(pk) is None
     assert "another verdict since" in post(undo, {}, **HTMX).content.decode()
+    far = reverse("undo_review", args=[1, Review.objects.latest("id").pk + MOST_TICKED])
+    assert post(far, {}).status_code == 404  # more than anybody gives at once
 
 
 @with_rows

@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from assets import reviews
 from assets.access import REVIEW, only_with
-from assets.forms import ReviewForm, ReviewTickedForm
+from assets.forms import MOST_TICKED, ReviewForm, ReviewTickedForm
 from assets.history import MOST_EVENTS, history
 from assets.models import Review, Verdict
 from assets.views.toasts import after_login, answer, toast
@@ -89,7 +89,7 @@ def review_many(request: HttpRequest) -> HttpResponse:
 def undo_review(request: HttpRequest, first: int, last: int) -> HttpResponse:
     """Of one's own verdicts that were given at once."""
     own = Review.objects.filter(id__gte=first, id__lte=last, reviewer=request.user)
-    asset_id = own.values_list("asset_id", flat=True).first()
+    asset_id = own.values_list("asset_id", flat=True).first() if last - first < MOST_TICKED else None
     if asset_id is None:
         raise Http404("There is no such verdict of yours.")
     back = reviews.take_back(first, last, reviewer=request.user)
