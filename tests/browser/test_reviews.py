@@ -36,6 +36,9 @@ def test_an_asset_is_reviewed_on_its_page_by_key_and_by_button(visit_as_reviewer
     page = visit_as_reviewer(f"/assets/{asset.pk}/")
     page.keyboard.press("!")
     expect(page.get_by_label("Note")).to_be_focused()
+    page.keyboard.press("Escape")  # leaves the field, and what is ticked elsewhere as it is
+    expect(page.get_by_label("Note")).not_to_be_focused()
+    page.keyboard.press("!")
     page.keyboard.type("a seam!")
     page.get_by_role("button", name="Flag").click()
     expect(page.get_by_label("Review")).to_contain_text("Flagged by reviewers")
