@@ -47,13 +47,13 @@ def test_gallery_shows_what_a_card_is_about(fetch, view):
         asset_type="video",
         duration_seconds="4.2",
         model_used="fal-ai/wan-i2v",
-        original_prompt="a lighthouse in fog",
+        original_prompt="a lighthouse in fog" + " and rain" * 20,
         expires_in=timedelta(hours=3, minutes=5),
     )
     shown = fetch("/assets/", view=view)
     assert shown.ids == [str(asset.id)]
     length = "▶ 0:04" if view == "grid" else "video 0:04"
-    for text in (length, "fal-ai/wan-i2v", "a lighthouse in fog", "ada", "in 3 h"):
+    for text in (length, "fal-ai/wan-i2v", "a lighthouse in fog", "in and r…", "ada", "in 3 h"):
         assert text in shown.text
     assert f'href="/assets/{asset.id}/?view={view}"' in shown.html
     assert f'src="/media/assets/{asset.id}/preview"' in shown.html

@@ -56,10 +56,15 @@ class Card:
         return f"{self.prompt or 'no prompt'} ({self.model})"
 
 
+def prompt_text(start: str) -> str:
+    """The beginning of a prompt, from which a longer one can be told."""
+    return start if len(start) <= PROMPT_START else f"{start[:PROMPT_START]}…"
+
+
 def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
     """Only what a card shows: prompts and settings may be long."""
     return assets.only(*_COLUMNS).annotate(
-        prompt_start=Left("original_prompt", PROMPT_START),
+        prompt_start=Left("original_prompt", PROMPT_START + 1),
         content_mode=KT("generation_settings__content_mode"),
     )
 
@@ -84,7 +89,7 @@ def _card(asset: WorkspaceAsset, owner: str | None, review: Review | None, now: 
         video_url=page_url("asset_file", asset.id) if is_video else "",
         kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
         model=asset.model_used,
-        prompt=asset.prompt_start,
+        prompt=prompt_text(asset.prompt_start),
         owner=owner or short_id(asset.user_id),
         owner_url=page_url("user", asset.user_id),
         job=short_id(asset.job_id),
@@ -109,7 +114,7 @@ def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
     entries = Disposition.objects.filter(asset_id=OuterRef("id"), action=Disposition.Action.PROMOTED)
     nsfw = entries.filter(row__generation_settings__content_mode="nsfw")
     return saved.defer("original_prompt").annotate(
-        prompt_start=Left("original_prompt", PROMPT_START), is_nsfw=Exists(nsfw)
+        prompt_start=Left("original_prompt", PROMPT_START + 1), is_nsfw=Exists(nsfw)
     )
 
 
@@ -129,7 +134,7 @@ def _library_card(asset: LibraryAsset, owner: str | None, review: Review | None,
         video_url=page_url("library_file", asset.id) if is_video else "",
         kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
         model=asset.model_used,
-        prompt=asset.custom_title or asset.prompt_start,
+        prompt=asset.custom_title or prompt_text(asset.prompt_start),
         owner=owner or short_id(asset.user_id),
         owner_url=page_url("user", asset.user_id),
         job="",

@@ -20,7 +20,7 @@ from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
 from assets.reviews import verdicts
-from assets.views.cards import PROMPT_START, page_url, short_id
+from assets.views.cards import page_url, prompt_text, short_id
 from assets.views.columns import Column, settings_column
 from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
 from assets.views.reviews import review_context
@@ -141,7 +141,7 @@ def _entry(
         url=reverse("removed_entry", args=[entry.pk]),
         asset_id=str(entry.asset_id),
         preview_url=reverse("removed_preview", args=[entry.pk]),
-        prompt=str(row.get("original_prompt") or "")[:PROMPT_START],
+        prompt=prompt_text(str(row.get("original_prompt") or "")),
         model=str(row.get("model_used") or ""),
         kind=str(row.get("asset_type") or ""),
         size=size_text(size if isinstance(size, int) else None),

@@ -56,6 +56,6 @@ def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
 
 def latest_jobs(user_id: UUID) -> QuerySet[Job]:
     jobs = Job.objects.filter(user_id=user_id, created_at__isnull=False).annotate(
-        prompt_start=Left("original_prompt", PROMPT_START)
+        prompt_start=Left("original_prompt", PROMPT_START + 1)
     )
     return jobs.only("id", "status").order_by("-created_at")[:MOST_JOBS]
