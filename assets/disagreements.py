@@ -13,6 +13,7 @@ from assets.storage import FORMATS
 
 _MOST_SHOWN = 60  # characters of a value within a sentence
 _DISTILLED = "guidance"  # which Flux has beside a CFG scale of 1
+_LATENT = 8  # pixels of a side that are made as one
 _PRECISION = Decimal("1e-6")  # of a number with 32 bits
 _MOST_DIGITS = 100  # before or behind the point, of numbers that may be close
 
@@ -32,8 +33,9 @@ class Facts:
 
 def disagreements(parameters: Iterable[Parameter], facts: Facts) -> dict[str, list[str]]:
     """By the name of the parameter, what contradicts its value."""
-    known = (each for each in parameters if each.group != OTHER)
-    found = {each.name: [*_other_keys(each), *_facts_against(each, facts)] for each in known}
+    known = [each for each in parameters if each.group != OTHER]
+    factor = next((number_of(each.value) for each in known if each.name == "hires_upscale"), None)
+    found = {each.name: [*_other_keys(each), *_facts_against(each, facts, factor)] for each in known}
     return {name: sentences for name, sentences in found.items() if sentences}
 
 
@@ -62,7 +64,7 @@ def _means_the_same(key: str, value: Any, parameter: Parameter) -> bool:
     return is_number and key != _DISTILLED
 
 
-def _facts_against(parameter: Parameter, facts: Facts) -> Iterator[str]:
+def _facts_against(parameter: Parameter, facts: Facts, factor: Decimal | None) -> Iterator[str]:
     value = parameter.value
     if value is None or value == "" or _is_open(parameter):
         return
@@ -71,8 +73,17 @@ def _facts_against(parameter: Parameter, facts: Facts) -> Iterator[str]:
     elif parameter.name == "size":
         yield from _sizes_against(value, facts)
     for sentence, fact in _sayings(parameter.name, facts):
-        if fact is not None and not _agree(value, fact):
+        if fact is not None and not _agree(value, fact) and not _is_enlarged(parameter, fact, factor):
             yield sentence.format(fact)
+
+
+def _is_enlarged(parameter: Parameter, fact: int, factor: Decimal | None) -> bool:
+    """Whether a side is what was asked for, after a second pass at so many times the size."""
+    side = number_of(parameter.value)
+    if parameter.name not in ("width", "height") or side is None or factor is None:
+        return False
+    is_plausible = 0 < side < 100_000 and 0 < factor < 100
+    return is_plausible and abs(side * factor - fact) < _LATENT
 
 
 def _sayings(name: str, facts: Facts) -> list[tuple[str, int | None]]:

@@ -17,6 +17,7 @@ from assets.previews import descriptor_of, pool
 from assets.storage import SNIFF_BYTES, FileFault, sniff
 
 MAX_ANSWER = 4 * 1024 * 1024  # bytes
+MOST_NAME = 100  # characters of a generator's
 MOST_RAW = 100_000  # characters of the texts as they are
 
 
@@ -71,7 +72,7 @@ def _of_generator(said: dict[str, Any], raw: str) -> Embedded:
     model = settings.pop("model", "")
     settings.setdefault("generator", said["generator"])
     return Embedded(
-        generator=_text(said["generator"]),
+        generator=_text(said["generator"])[:MOST_NAME],
         prompt=_text(said["prompt"]) or _text(settings.pop("prompt", "")),
         negative_prompt=_text(said["negative_prompt"]) or _text(settings.pop("negative_prompt", "")),
         seed=seed,

@@ -70,8 +70,12 @@ def test_what_contradicts_a_setting_is_said(said, facts, flags):
         ({"format": "image/*"}, Facts(mime="image/png", file_mime="image/png")),
         ({"width": "512.0", "height": " 512 "}, Facts(width=512, height=512)),
         ({"cfg": "1e999999999", "cfg_scale": "1e999999999"}, Facts()),
+        (
+            {"width": 512, "height": "767", "hires_upscale": Decimal("1.5")},
+            Facts(width=768, height=1150, file_width=768, file_height=1150),
+        ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_other_ways_to_say_the_same_are_no_contradiction(said, facts):
     assert disagreements(parameters(said), facts) == {}
@@ -86,8 +90,10 @@ def test_other_ways_to_say_the_same_are_no_contradiction(said, facts):
         ({"model_name": "sdxl", "modelName": "flux"}, Facts()),
         ({"steps": "30", "num_steps": "28"}, Facts()),
         ({"cfg": "1e999999999", "cfg_scale": "1e-999999999"}, Facts()),
+        ({"width": 512, "hires_upscale": 2}, Facts(width=768)),
+        ({"width": "1e999999999", "hires_upscale": "1e999999999"}, Facts(width=768)),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_what_is_nearly_the_same_is_a_contradiction_still(said, facts):
     assert len(disagreements(parameters(said), facts)) == 1

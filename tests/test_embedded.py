@@ -206,6 +206,19 @@ def test_any_answer_of_the_decoder_is_metadata_or_a_fault(answer):
         understood(encode(storable(answer)).encode())
 
 
+def test_the_name_of_a_generator_stays_short_whatever_the_decoder_answers():
+    said = {
+        "prompt": "",
+        "negative_prompt": "",
+        "prompt_details": [],
+        "samplers": [],
+        "metadata": {},
+        "raw": {},
+    }
+    said["generator"] = "x" * 1_000_000
+    assert understood(json.dumps(said).encode()).generator == "x" * 100
+
+
 def test_a_large_picture_is_read_within_the_limits():
     assert fault(generated.saved(Image.new("RGBA", (5000, 4000), (9, 9, 9, 255)), "PNG")) == NOTHING
 
