@@ -45,7 +45,7 @@ def test_two_to_six_ticked_cards_are_compared_by_key(visit, workspace):
 
 def test_a_job_is_compared_in_one_click(visit, workspace):
     page = visit(f"/jobs/{workspace.foxes.id}/")
-    page.get_by_role("link", name="Compare the first 3").click()
+    page.get_by_role("link", name="Compare all 3").click()
     assert order(page) == [str(asset.id) for asset in (workspace.png, workspace.jpeg, workspace.nsfw)]
 
 
