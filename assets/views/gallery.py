@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -23,6 +23,7 @@ from assets.views.status import status
 PAGE_SIZE = 60
 TOTAL_CAP = 10_000
 FACET_CAP = 1_000
+MOST_LOOKED_UP = 2_000  # assets, for the number of those without a verdict
 MOST_OPTIONS = 60  # of one facet
 OPTIONS_AGE = 60  # seconds for which a new type or model may be missing from the rail
 
@@ -197,20 +198,29 @@ def count_facets(filterset: AssetFilterSet) -> Facets:
 
 
 def _verdicts_to_count(filterset: AssetFilterSet) -> dict[str, Capped]:
-    """Of each verdict the newest reviews alone are looked up: most are of assets that have left."""
+    """Of each verdict the newest reviews alone are looked up: most are of assets that have left.
+
+    And without one some of the assets alone, since all may have been reviewed.
+    """
     others = filterset.select(without=["verdict"])
-    wanted = {"none": Capped(filterset.select(verdict="none"), FACET_CAP)}
+    some = AssetFilterSet(
+        QueryDict(), WorkspaceAsset.objects.among(others.order_by().values("id")[:MOST_LOOKED_UP])
+    )
+    wanted = {
+        "none": Capped(some.select(verdict="none"), FACET_CAP),
+        "none looked up": Capped(others, MOST_LOOKED_UP),
+    }
     for verdict in STANDING:
         newest = Review.objects.newest(verdict, FACET_CAP)
         wanted[verdict] = Capped(others.among(newest.values("asset_id")), FACET_CAP)
-        wanted[f"reviews {verdict}"] = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
+        wanted[f"{verdict} looked up"] = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
     return wanted
 
 
 def _of_verdict(name: str, counts: Mapping[str, dict[str, Count]]) -> Count:
-    """More than counted, where there are older reviews besides."""
-    found, reviews = counts[name][""], counts.get(f"reviews {name}", {"": Count(0)})[""]
-    return found._replace(capped=found.capped or reviews.capped)
+    """More than counted, where not all were looked up."""
+    found, looked_up = counts[name][""], counts[f"{name} looked up"][""]
+    return found._replace(capped=found.capped or looked_up.capped)
 
 
 def _option(filterset: AssetFilterSet, name: str, value: str, label: str, count: Count) -> Option:
