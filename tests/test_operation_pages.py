@@ -877,7 +877,9 @@ def test_a_page_link_of_the_list_that_makes_no_sense_says_so(fetch):
     assert "Nothing here" not in shown.text
 
 
-def test_an_empty_list_says_how_operations_come_to_be(fetch):
+def test_an_empty_list_says_how_operations_come_to_be_to_whoever_may_start_one(fetch, client, admin):
+    assert "Nobody has saved, extended or deleted assets together yet." in fetch("/operations/").text
+    client.force_login(admin)
     assert "Tick assets in the gallery" in fetch("/operations/").text
 
 
