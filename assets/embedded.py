@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from assets.lossless import LosslessDecoder, encode
 from assets.parameters import OTHER, parameters
-from assets.previews import descriptor_of, pool
-from assets.storage import SNIFF_BYTES, FileFault, sniff
+from assets.previews import ask
+from assets.storage import FileFault
 
 MAX_ANSWER = 4 * 1024 * 1024  # bytes
 MOST_NAME = 100  # characters of a generator's
@@ -39,15 +39,8 @@ class Embedded:
 
 def read(source: BinaryIO) -> Embedded:
     """What the file says; FileFault where it says nothing, or cannot be read."""
-    source.seek(0)
-    head = source.read(SNIFF_BYTES)
-    if not head:
-        raise MetadataFault("The file is empty")
-    known = sniff(head)
-    if known is None:
-        raise MetadataFault("The file is not a known image or video")
-    with descriptor_of(source) as descriptor, tempfile.TemporaryFile() as output:
-        pool.run({"mime": known.mime, "metadata": True}, [descriptor, output.fileno()])
+    with tempfile.TemporaryFile() as output:
+        ask(source, output, metadata=True)
         output.seek(0)
         return understood(output.read(MAX_ANSWER))
 

@@ -81,6 +81,15 @@ def inspect(source: BinaryIO) -> FileFacts:
 
 
 def _decode(source: BinaryIO, output: BinaryIO | None = None) -> FileFacts:
+    known, answer = ask(source, output)
+    try:
+        return _facts(known, answer)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        raise nonsense() from None
+
+
+def ask(source: BinaryIO, output: BinaryIO | None, **wishes: bool) -> tuple[Format, dict[str, Any]]:
+    """The format by the first bytes, and what a decoder answers; else PreviewFault."""
     source.seek(0)
     head = source.read(SNIFF_BYTES)
     if not head:
@@ -88,13 +97,9 @@ def _decode(source: BinaryIO, output: BinaryIO | None = None) -> FileFacts:
     known = sniff(head)
     if known is None:
         raise PreviewFault("The file is not a known image or video")
-    with descriptor_of(source) as descriptor:
+    with _descriptor_of(source) as descriptor:
         descriptors = [descriptor, output.fileno()] if output else [descriptor]
-        answer = pool.run({"mime": known.mime}, descriptors)
-    try:
-        return _facts(known, answer)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        raise nonsense() from None
+        return known, pool.run({"mime": known.mime} | wishes, descriptors)
 
 
 def nonsense() -> PreviewFault:
@@ -115,7 +120,7 @@ def _facts(known: Format, answer: dict[str, Any]) -> FileFacts:
 
 
 @contextlib.contextmanager
-def descriptor_of(source: BinaryIO) -> Iterator[int]:
+def _descriptor_of(source: BinaryIO) -> Iterator[int]:
     """A descriptor of the same bytes: of the file itself, or of a copy where it has none."""
     try:
         descriptor = source.fileno()
