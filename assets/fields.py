@@ -156,7 +156,7 @@ class StrictForm(forms.Form):
                     name if name in self.fields else None, f"“{name}” is given {len(values)} times."
                 )
         self._check_bounds("size_min", "size_max", "The smallest size is above the largest.")
-        for name in ("created", "disposed"):
+        for name in ("created", "expires", "disposed"):
             self._check_bounds(
                 f"{name}_after", f"{name}_before", "These two times leave nothing between them."
             )

@@ -237,6 +237,8 @@ class AssetFilterSet(ListFilterSet):
     mime = MimeFilter(label="MIME type", field_name="mime_type")
     created_after = _since("Created from", "created_at")
     created_before = _until("Created before", "created_at")
+    expires_after = _since("Expires from", "expires_at")
+    expires_before = _until("Expires before", "expires_at")
     size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
     size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
     setting = ConditionsFilter(label="Setting", method="filter_settings")

@@ -129,6 +129,19 @@ def test_created_from_a_day_and_before_a_day():
     assert selected(f"created_after={day:%Y-%m-%dT%H:%M}Z") == ids(inside, after)
 
 
+def test_expiring_from_a_time_and_before_a_time():
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+    inside = make_asset(expires_at=hour)
+    before = make_asset(expires_at=hour - timedelta(microseconds=1))
+    after = make_asset(expires_at=hour + timedelta(hours=1))
+    never = make_asset(expires_at=None)
+    first, second = (f"{time:%Y-%m-%dT%H:%M}Z" for time in (hour, hour + timedelta(hours=1)))
+    assert selected(f"expires_after={first}&expires_before={second}") == ids(inside)
+    assert selected(f"expires_after={first}") == ids(inside, after)
+    assert selected(f"expires_before={first}") == ids(before)
+    assert never.id in selected("")
+
+
 def test_filters_add_up():
     user = make_user("eve")
     wanted = make_asset(user, generation_seed=5, expires_in=timedelta(hours=2))
@@ -163,6 +176,8 @@ NOT_UNDERSTOOD = [
     ("seed=9223372036854775808", "less than or equal to 9223372036854775807"),
     ("mime=png", "Write a type such as image/png."),
     ("created_after=yesterday", "Write a day such as 2026-11-20"),
+    ("expires_before=tomorrow", "Write a day such as 2026-11-20"),
+    ("expires_after=2026-02-03&expires_before=2026-02-01", "These two times leave nothing between them."),
     ("created_before=2026-02-30", "Write a day such as 2026-11-20"),
     ("created_after=2026-02-03&created_before=2026-02-01", "These two times leave nothing between them."),
     ("size_min=big", "Write a size such as 500000, 500 kB or 1.5 MB."),

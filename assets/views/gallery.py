@@ -150,7 +150,8 @@ def export_urls(name: str, filterset: AssetFilterSet) -> list[tuple[str, str]]:
 
 def carried(filterset: AssetFilterSet) -> list[tuple[str, str]]:
     """What the rail chooses by links, for its form to keep."""
-    names = ("type", "model", "expires", "verdict", "same_prompt", "same_settings", "sort", "view")
+    names = ("type", "model", "expires", "expires_after", "expires_before", "verdict")
+    names += ("same_prompt", "same_settings", "sort", "view")
     return [(name, values[0]) for name, values in filterset.given().items() if name in names]
 
 
