@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import BigIntegerField, F, Func, OuterRef, QuerySet, Subquery, TextField
 
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
-from assets.pagination import Order, walk
+from assets.pagination import Order, Sieve, walk
 
 ROWS_AT_ONCE = 500
 BYTES_AT_ONCE = 4_000_000  # of prompts and settings; a row of more comes alone
@@ -83,10 +83,12 @@ _BYTES = {
 }
 
 
-def chunks(queryset: QuerySet, order: Order, columns: Mapping[str, Any]) -> Iterator[list[Row]]:
+def chunks(
+    queryset: QuerySet, order: Order, columns: Mapping[str, Any], *, sieve: Sieve | None = None
+) -> Iterator[list[Row]]:
     """The rows in order, in parts that are light, whatever the rows weigh."""
     model = queryset.model
-    for weighed in walk(queryset, order, ["pk", _BYTES[model]], ROWS_AT_ONCE):
+    for weighed in walk(queryset, order, ["pk", _BYTES[model]], ROWS_AT_ONCE, sieve=sieve):
         for keys in light_parts(weighed):
             rows = model._default_manager.filter(pk__in=keys).values_list("pk", *columns.values())
             found = {pk: row for pk, *row in rows}

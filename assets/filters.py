@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import reduce
+from operator import and_
 from typing import Any
 from uuid import UUID
 
 import django_filters as filters
 from django import forms
-from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Subquery, Value
+from django.core.validators import EMPTY_VALUES
+from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
@@ -29,9 +32,11 @@ from assets.fields import (
 )
 from assets.likeness import Prompt, Request
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
+from assets.models.prompts import has_words
 from assets.models.upstream import WorkspaceAssetQuerySet
-from assets.pagination import Order
+from assets.pagination import Order, Sieve
 from assets.setting_conditions import SettingCondition
+from assets.sieves import SIEVES, Selection, names_in_order, settings_sieve
 
 # --- The selection -----------------------------------------------------------
 
@@ -169,6 +174,10 @@ class ListFilterSet(filters.FilterSet):
                 queryset = self.filters[name].filter(queryset, value)
         return queryset
 
+    def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
+        """The same, for lists to walk."""
+        return Selection(self.select(without=without, **instead), Sieve())
+
     # --- How it is shown ---
 
     @property
@@ -258,21 +267,22 @@ class AssetFilterSet(ListFilterSet):
     def filter_expires(
         self, queryset: WorkspaceAssetQuerySet, name: str, value: str
     ) -> WorkspaceAssetQuerySet:
+        return queryset.filter(self._expires(value))
+
+    def _expires(self, value: str) -> Q:
         if value == "never":
-            return queryset.never_expiring()
+            return Q(expires_at=None)
         if value == "expired":
-            return queryset.expired(self.now)
-        return queryset.expiring(self.now, EXPIRY_WINDOWS[value])
+            return Q(expires_at__lte=self.now)
+        return Q(expires_at__gt=self.now, expires_at__lte=self.now + EXPIRY_WINDOWS[value])
 
     def filter_words(self, queryset: WorkspaceAssetQuerySet, name: str, value: str) -> WorkspaceAssetQuerySet:
-        return queryset.with_prompt_words(value)
+        return queryset.filter(has_words(value))
 
     def filter_settings(
         self, queryset: WorkspaceAssetQuerySet, name: str, value: list[SettingCondition]
     ) -> WorkspaceAssetQuerySet:
-        for condition in value:
-            queryset = queryset.filter(condition.as_q())
-        return queryset
+        return queryset.filter(settings_sieve(value).indexed)
 
     def __init__(self, data: QueryDict, queryset: QuerySet | None = None) -> None:
         super().__init__(data, queryset)
@@ -299,6 +309,31 @@ class AssetFilterSet(ListFilterSet):
 
     def filter_likeness(self, queryset: QuerySet, name: str, value: Prompt | Request) -> QuerySet:
         return queryset.filter(value.as_q())
+
+    # --- In two steps ---
+
+    def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
+        if not self.is_valid():
+            return Selection(self.queryset.none(), Sieve())
+        values = {
+            name: value
+            for name, value in (self.form.cleaned_data | instead).items()
+            if value not in EMPTY_VALUES and name not in {*without, "sort", "view"}
+        }
+        in_order = names_in_order(self.order, set(values))
+        ordered = self.queryset.all()
+        for name in in_order:
+            ordered = self.filters[name].filter(ordered, values[name])
+        sieves = [self._sieve(name, value) for name, value in values.items() if name not in in_order]
+        return Selection(ordered, reduce(and_, sieves, Sieve()))
+
+    def _sieve(self, name: str, value: Any) -> Sieve:
+        if name == "expires":
+            return Sieve.of(self._expires(value))
+        if name in SIEVES:
+            return SIEVES[name](value)
+        known = self.filters[name]
+        return Sieve.of(Q(**{f"{known.field_name}__{known.lookup_expr}": value}))
 
 
 LIBRARY_SORTS = {

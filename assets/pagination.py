@@ -1,18 +1,21 @@
 """Keyset pages and capped counts: their cost does not grow with the table."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC
-from itertools import islice
+from functools import partial
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db import connections
-from django.db.models import BooleanField, DateTimeField, F, Func, Model, QuerySet, TextField, Value
+from django.db.models import BooleanField, DateTimeField, F, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
+
+from assets.windows import first_rows
 
 # --- Keyset pages ------------------------------------------------------------
 
@@ -29,6 +32,28 @@ class Order:
     descending: bool = False
 
 
+@dataclass(frozen=True)
+class Sieve:
+    """Conditions on the rows of a list that no index answers in its order.
+
+    Both forms mean the same: `cheap` is quick to tell of a row that is at hand, `indexed` is as an index
+    finds the rows of a whole table.
+    """
+
+    cheap: Q = field(default_factory=Q)
+    indexed: Q = field(default_factory=Q)
+
+    @classmethod
+    def of(cls, condition: Q) -> "Sieve":
+        return cls(condition, condition)
+
+    def __and__(self, other: "Sieve") -> "Sieve":
+        return Sieve(self.cheap & other.cheap, self.indexed & other.indexed)
+
+    def __bool__(self) -> bool:
+        return bool(self.cheap)
+
+
 class Cursor(NamedTuple):
     value: Any
     pk: Any
@@ -42,14 +67,23 @@ class Page(NamedTuple):
     before: str
 
 
-def keyset_page(queryset: QuerySet, order: Order, *, after: str = "", before: str = "", size: int) -> Page:
+def keyset_page(
+    queryset: QuerySet,
+    order: Order,
+    *,
+    sieve: Sieve | None = None,
+    after: str = "",
+    before: str = "",
+    size: int,
+) -> Page:
     """The `size` rows that follow the cursor `after`, or precede the cursor `before`.
 
-    Rows that arrive or leave meanwhile neither repeat nor hide others. Raises CursorError.
+    What an index answers in this order belongs to the queryset, all else to the sieve. Rows that arrive or
+    leave meanwhile neither repeat nor hide others. Raises CursorError.
     """
     backward = bool(before)
     cursor = parse_cursor(queryset.model, order, before or after) if before or after else None
-    found = list(islice(_walk(queryset, order, cursor, backward, size + 1), size + 1))
+    found = list(islice(_walk(queryset, order, sieve, cursor, backward, size + 1), size + 1))
     more, rows = len(found) > size, found[:size]
     if backward:
         rows.reverse()
@@ -62,23 +96,28 @@ def keyset_page(queryset: QuerySet, order: Order, *, after: str = "", before: st
     )
 
 
-def neighbours(queryset: QuerySet, order: Order, row: Model) -> tuple[Any | None, Any | None]:
+def neighbours(
+    queryset: QuerySet, order: Order, row: Model, *, sieve: Sieve | None = None
+) -> tuple[Any | None, Any | None]:
     """The rows just before and just after a row, which itself need not be in the queryset."""
     cursor = Cursor(getattr(row, order.column), row.pk)
-    before, after = (next(_walk(queryset, order, cursor, backward, 1), None) for backward in (True, False))
+    before, after = (
+        next(_walk(queryset, order, sieve, cursor, backward, 1), None) for backward in (True, False)
+    )
     return before, after
 
 
-def walk(queryset: QuerySet, order: Order, columns: Iterable[Any], size: int) -> Iterator[list[list[Any]]]:
+def walk(
+    queryset: QuerySet, order: Order, columns: Iterable[Any], size: int, *, sieve: Sieve | None = None
+) -> Iterator[list[list[Any]]]:
     """All rows in order, as lists of some columns, in chunks that are each a query of its own.
 
     Rows that arrive or leave meanwhile neither repeat nor hide others. Between chunks nothing is held: no
     transaction, no server-side cursor.
     """
-    # As text, since a column may have times that no calendar of Python's has, such as infinity.
-    rows = queryset.values_list(Cast(order.column, TextField()), "pk", *columns)
+    rows = queryset.values_list(_as_text(order), "pk", *columns)
     cursor = None
-    while chunk := list(islice(_walk(rows, order, cursor, False, size), size)):
+    while chunk := list(islice(_walk(rows, order, sieve, cursor, False, size), size)):
         yield [row for _, _, *row in chunk]
         if len(chunk) < size:
             return
@@ -111,7 +150,7 @@ def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
 
 
 def _walk(
-    queryset: QuerySet, order: Order, cursor: Cursor | None, backward: bool, limit: int
+    queryset: QuerySet, order: Order, sieve: Sieve | None, cursor: Cursor | None, backward: bool, limit: int
 ) -> Iterator[Any]:
     """Rows from the cursor on, in the walking direction.
 
@@ -125,11 +164,50 @@ def _walk(
     if cursor is not None and nullable and (cursor.value is None) != (parts[0] is _without_value):
         parts.pop(0)
     for part in parts:
-        yield from part(queryset, order, cursor, order.descending != backward)[:limit]
+        rows_from = partial(part, queryset, order, order.descending != backward)
+        yield from _sifted(rows_from, order, sieve, cursor, limit) if sieve else rows_from(cursor)[:limit]
         cursor = None  # it lies in the first part only
 
 
-def _with_value(queryset: QuerySet, order: Order, cursor: Cursor | None, descending: bool) -> QuerySet:
+PROBED_FIRST, PROBED_NEXT = 3_000, 30_000  # rows, of which each is tried
+WORTHWHILE = 500  # a list of which one row in so many passes is probed on
+
+
+def _sifted(
+    rows_from: Callable[[Cursor | None], QuerySet],
+    order: Order,
+    sieve: Sieve,
+    cursor: Cursor | None,
+    limit: int,
+) -> Iterator[Any]:
+    """Those rows of an ordered list that pass a sieve.
+
+    The first rows of the list are tried one after the other: what is frequent is soon found. Where that
+    finds little, all that pass are looked up by another index, and sorted: what is rare is soon sorted.
+    """
+    for window in chain([PROBED_FIRST], repeat(PROBED_NEXT)):
+        ordered = rows_from(cursor)
+        found = list(first_rows(ordered, window).filter(sieve.cheap)[:limit])
+        yield from found
+        limit -= len(found)
+        if not limit:
+            return
+        last = ordered.values_list(_as_text(order), "pk")[window - 1 : window].first()
+        if last is None:
+            return
+        cursor = Cursor(*last)
+        if len(found) * WORTHWHILE < window:
+            break
+    yield from _looked_up(rows_from(cursor), sieve, limit)
+
+
+def _looked_up(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:
+    ordering = ordered.query.order_by
+    passing = first_rows(ordered.order_by().filter(sieve.indexed)).order_by(*ordering)
+    return ordered.filter(pk__in=passing.values("pk")[:limit])
+
+
+def _with_value(queryset: QuerySet, order: Order, descending: bool, cursor: Cursor | None) -> QuerySet:
     if queryset.model._meta.get_field(order.column).null:
         queryset = queryset.filter(**{f"{order.column}__isnull": False})
     if cursor is not None:
@@ -139,7 +217,7 @@ def _with_value(queryset: QuerySet, order: Order, cursor: Cursor | None, descend
     return queryset.order_by(*_directed(descending, order.column, "pk"))
 
 
-def _without_value(queryset: QuerySet, order: Order, cursor: Cursor | None, descending: bool) -> QuerySet:
+def _without_value(queryset: QuerySet, order: Order, descending: bool, cursor: Cursor | None) -> QuerySet:
     queryset = queryset.filter(**{f"{order.column}__isnull": True})
     if cursor is not None:
         queryset = queryset.filter(**{f"pk__{'lt' if descending else 'gt'}": cursor.pk})
@@ -148,6 +226,11 @@ def _without_value(queryset: QuerySet, order: Order, cursor: Cursor | None, desc
 
 def _directed(descending: bool, *columns: str) -> list[str]:
     return [f"-{column}" if descending else column for column in columns]
+
+
+def _as_text(order: Order) -> Cast:
+    """A column may have times that no calendar of Python's has, such as infinity."""
+    return Cast(order.column, TextField())
 
 
 class _Row(Func):

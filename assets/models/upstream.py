@@ -6,25 +6,22 @@ the profile or the job of an asset may be gone, and the asset must not vanish wi
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID, TransactionNow
 from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
-from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connections, models
 from django.db.models.functions import Cast, Upper
 from django.db.models.lookups import GreaterThan
 
 from assets.lossless import LosslessDecoder
+from assets.models.prompts import PROMPT_WORDS, PromptQuerySet
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
 
 ASSET_LIFETIME = timedelta(days=7)
-
-# The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
-PROMPT_WORDS = SearchVector("original_prompt", config="simple")
 
 
 class StoreKey(models.Func):
@@ -116,16 +113,6 @@ class Job(models.Model):
         return str(self.id)
 
 
-class PromptQuerySet(models.QuerySet):
-    """Rows that have a prompt."""
-
-    def with_prompt_words(self, words: str) -> Self:
-        """Those whose prompt has every one of the words, in any order and case."""
-        return self.annotate(prompt_words=PROMPT_WORDS).filter(
-            prompt_words=SearchQuery(words, config="simple")
-        )
-
-
 class _BytesStored(models.Func):
     function, output_field = "pg_column_size", models.BigIntegerField()
 
@@ -140,6 +127,11 @@ class _IsAmong(models.Func):
     template, arg_joiner, output_field = "(%(expressions)s))", " = ANY (", models.BooleanField()
 
 
+def is_among(column: str, values: models.QuerySet) -> models.Q:
+    """Those that one column of a query names, each looked up by its key."""
+    return models.Q(_IsAmong(column, ArraySubquery(values)))
+
+
 class WorkspaceAssetQuerySet(PromptQuerySet):
     def for_user(self, user_id: UUID) -> "WorkspaceAssetQuerySet":
         return self.filter(user_id=user_id)
@@ -148,8 +140,7 @@ class WorkspaceAssetQuerySet(PromptQuerySet):
         return self.filter(job_id=job_id)
 
     def among(self, asset_ids: models.QuerySet) -> "WorkspaceAssetQuerySet":
-        """Those that one column of a query names, each looked up by its key."""
-        return self.filter(_IsAmong("id", ArraySubquery(asset_ids)))
+        return self.filter(is_among("id", asset_ids))
 
     def with_settings_text(self) -> "WorkspaceAssetQuerySet":
         """With the settings as the database writes them, which are cut short nowhere."""
@@ -160,9 +151,6 @@ class WorkspaceAssetQuerySet(PromptQuerySet):
 
     def expiring(self, start: datetime, within: timedelta) -> "WorkspaceAssetQuerySet":
         return self.filter(expires_at__gt=start, expires_at__lte=start + within)
-
-    def never_expiring(self) -> "WorkspaceAssetQuerySet":
-        return self.filter(expires_at=None)
 
     def with_settings_up_to(self, size: int) -> "WorkspaceAssetQuerySet":
         """`settings_size` in bytes, and as `small_settings` the settings, null where they are larger.

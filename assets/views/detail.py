@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -78,8 +77,9 @@ def settings_json(request: HttpRequest, asset_id: UUID) -> HttpResponse:
 
 def around(asset: WorkspaceAsset, filterset: AssetFilterSet, query: str) -> dict[str, str]:
     """Where the previous and the next asset of the gallery's selection are."""
-    selected: QuerySet[WorkspaceAsset] = filterset.qs.only("id", filterset.order.column)
-    previous, following = neighbours(selected, filterset.order, asset)
+    listed = filterset.selection()
+    rows = listed.ordered.only("id", filterset.order.column)
+    previous, following = neighbours(rows, filterset.order, asset, sieve=listed.sieve)
     return {
         "previous_url": f"{page_url('detail', previous.pk)}?{query}" if previous else "",
         "next_url": f"{page_url('detail', following.pk)}?{query}" if following else "",

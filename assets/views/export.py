@@ -57,7 +57,8 @@ def _export(
         raise Http404(f"Lists are exported as {', '.join(FORMATS)}.")
     if errors := list(explain(filterset)):
         return _refused(request, "Nothing is exported", " ".join(errors))
-    parts = chunks(filterset.qs, filterset.order, columns)
+    listed = filterset.selection()
+    parts = chunks(listed.ordered, filterset.order, columns, sieve=listed.sieve)
     known = FORMATS[form]
     return download_lines(
         request,
@@ -143,7 +144,8 @@ def _chosen(wanted: dict[str, Any]) -> list[UUID]:
         filterset = AssetFilterSet(QueryDict(wanted["filter"].removeprefix("?")))
         if errors := list(explain(filterset)):
             raise Refused(" ".join(["The filter is not understood.", *errors]))
-        parts = walk(filterset.qs, filterset.order, ["id"], MOST_FILES + 1)
+        listed = filterset.selection()
+        parts = walk(listed.ordered, filterset.order, ["id"], MOST_FILES + 1, sieve=listed.sieve)
         asset_ids = [asset_id for [asset_id] in next(parts, [])]
     else:
         asset_ids = list(dict.fromkeys(wanted["ids"]))

@@ -33,10 +33,12 @@ OPTIONS_AGE = 60  # seconds for which a new type or model may be missing from th
 def gallery(request: HttpRequest) -> HttpResponse:
     filterset = AssetFilterSet(request.GET)
     errors = list(explain(filterset))
+    listed = filterset.selection()
     try:
         page = keyset_page(
-            for_cards(filterset.qs),
+            for_cards(listed.ordered),
             filterset.order,
+            sieve=listed.sieve,
             after=request.GET.get("after", ""),
             before=request.GET.get("before", ""),
             size=PAGE_SIZE,

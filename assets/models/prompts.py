@@ -1,0 +1,44 @@
+"""Looking for words in prompts."""
+
+from typing import Self
+
+from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorExact
+from django.db import models
+
+# The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
+PROMPT_WORDS = SearchVector("original_prompt", config="simple")
+
+
+def has_words(words: str) -> models.Q:
+    """Every one of the words, in any order and case, as the index on words answers it."""
+    return models.Q(SearchVectorExact(PROMPT_WORDS, SearchQuery(words, config="simple")))
+
+
+def has_letters_of(words: str) -> models.Q:
+    """What every prompt with these words has, and hardly another: they are somewhere in its text.
+
+    Told from a row many times faster than its words.
+    """
+    return models.Q(_HasEach("original_prompt", models.Value(words)))
+
+
+class _HasEach(models.Func):
+    """Of the words as the database reads them, which takes others than Python does for words.
+
+    Without those that have a sigma: its small letter depends on what is around it.
+    """
+
+    template = "(%(expressions)s)) AS word WHERE lexeme !~ '[σς]')))"
+    arg_joiner = (
+        r" ILIKE ALL (ARRAY(SELECT chr(37) || regexp_replace(lexeme, '([\\_' || chr(37) || '])', '\\\1', 'g')"
+        r" || chr(37) FROM unnest(to_tsvector('simple', "
+    )
+    output_field = models.BooleanField()
+
+
+class PromptQuerySet(models.QuerySet):
+    """Rows that have a prompt."""
+
+    def with_prompt_words(self, words: str) -> Self:
+        """Those whose prompt has every one of the words, in any order and case."""
+        return self.filter(has_words(words))

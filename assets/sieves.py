@@ -1,0 +1,79 @@
+"""How lists of assets find what they are filtered by: in the order of an index, or by a sieve."""
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import and_
+from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
+
+from assets.fields import Owner
+from assets.likeness import Prompt, Request
+from assets.models import Review
+from assets.models.prompts import has_letters_of, has_words
+from assets.models.upstream import is_among
+from assets.pagination import Order, Sieve
+from assets.setting_conditions import SettingCondition
+
+
+class Selection(NamedTuple):
+    """Rows as lists walk them: those an index answers in their order, and what they are sifted by."""
+
+    ordered: QuerySet
+    sieve: Sieve
+
+
+def names_in_order(order: Order, names: set[str]) -> set[str]:
+    """Those of some filters that one index answers in this order; of a job all, whose assets are few."""
+    if "job" in names:
+        return names
+    if order.column == "expires_at":
+        return names & {"expires"}
+    if order.column == "file_size_bytes":
+        return names & {"size_min", "size_max"}
+    of_user_alone = "user" in names and not {"type", "model"} <= names
+    return names & ({"user"} if of_user_alone else {"user", "type", "model"}) | names & _TIMES
+
+
+_TIMES = {"created_after", "created_before"}
+
+
+# --- What no index answers in order ---------------------------------------------
+
+
+def owner_sieve(owner: Owner) -> Sieve:
+    return Sieve.of(Q(user_id=owner.id))
+
+
+def words_sieve(words: str) -> Sieve:
+    return Sieve(cheap=has_letters_of(words) & has_words(words), indexed=has_words(words))
+
+
+def settings_sieve(conditions: Iterable[SettingCondition]) -> Sieve:
+    return reduce(and_, (Sieve.of(condition.as_q()) for condition in conditions), Sieve())
+
+
+def likeness_sieve(example: Prompt | Request) -> Sieve:
+    return Sieve.of(example.as_q())
+
+
+def verdict_sieve(verdict: str) -> Sieve:
+    """By the verdict of each asset; or by every asset, here or gone, that has the verdict."""
+    standing = Review.objects.standing()
+    own = Subquery(standing.filter(asset_id=OuterRef("id")).values("verdict")[:1])
+    if verdict == "none":
+        return Sieve.of(Q(Exact(Coalesce(own, Value("none"), output_field=TextField()), Value("none"))))
+    every = standing.filter(verdict=verdict).values("asset_id")
+    return Sieve(cheap=Q(Exact(own, Value(verdict))), indexed=is_among("id", every))
+
+
+SIEVES: dict[str, Callable[[Any], Sieve]] = {
+    "user": owner_sieve,
+    "q": words_sieve,
+    "setting": settings_sieve,
+    "same_prompt": likeness_sieve,
+    "same_settings": likeness_sieve,
+    "verdict": verdict_sieve,
+}

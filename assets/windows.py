@@ -1,0 +1,44 @@
+"""The first rows of a query, to ask further among: in SQL, FROM (SELECT … LIMIT n)."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.sql import Query
+from django.db.models.sql.datastructures import BaseTable
+from django.db.models.sql.where import WhereNode
+
+EVERY_ROW = 2**63 - 1
+
+
+def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
+    """The same queryset, of its first rows alone: what is filtered from now on is filtered of these.
+
+    The database finds these rows as if nothing else were asked. With `EVERY_ROW` that is the point: what
+    comes later, such as an order, cannot make it look for them in another way.
+    """
+    columns = [field.attname for field in queryset.model._meta.concrete_fields]
+    rows = queryset.values(*columns)[:at_most].query
+    queryset = queryset.all()
+    queryset.query.where = WhereNode()
+    alias = queryset.query.get_initial_alias()
+    queryset.query.alias_map[alias] = _Rows(rows, alias)
+    return queryset
+
+
+class _Rows(BaseTable):
+    """A query in the place of the table that its rows are from."""
+
+    def __init__(self, rows: Query, alias: str) -> None:
+        super().__init__(rows.get_meta().db_table, alias)
+        self.rows = rows
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        sql, params = self.rows.get_compiler(connection=connection).as_sql()
+        return f"({sql}) {compiler.quote_name_unless_alias(self.table_alias)}", params
+
+    def relabeled_clone(self, change_map: dict[str, str]) -> "_Rows":
+        return _Rows(self.rows, change_map.get(self.table_alias, self.table_alias))
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return (*super().identity, self.rows)
