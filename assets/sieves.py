@@ -30,7 +30,7 @@ def names_in_order(order: Order, names: set[str]) -> set[str]:
     if "job" in names:
         return names
     if order.column == "expires_at":
-        return names & {"expires"}
+        return names & {"expires", "expires_after", "expires_before"}
     if order.column == "file_size_bytes":
         return names & {"size_min", "size_max"}
     of_user_alone = "user" in names and not {"type", "model"} <= names
