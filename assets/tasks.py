@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 
-from assets import bulk, clean_up, previews
+from assets import bulk, clean_up, previews, rollups
 from assets.models import Operation, OperationItem
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,25 @@ def purge_files(timestamp: int) -> None:
     purged = clean_up.purge()
     if any(purged):
         logger.info("The files of %s assets were removed, of %s could not be", *purged)
+
+
+# --- The overview ----------------------------------------------------------------
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="refresh_overview", lock="refresh_overview")
+def refresh_overview(timestamp: int) -> None:
+    if refreshed := rollups.refresh_if_due():
+        logger.info("The overview was counted in %.1f s", refreshed.seconds)
+
+
+def enqueue_first_refresh() -> None:
+    """For a page that has nothing to show yet; one that waits is enough."""
+    try:
+        with transaction.atomic():
+            refresh_overview.defer(timestamp=0)
+    except AlreadyEnqueued:
+        pass
 
 
 # --- Housekeeping ----------------------------------------------------------------

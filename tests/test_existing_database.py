@@ -298,6 +298,16 @@ def test_a_second_migrate_does_nothing(product, before):
     assert done.returncode == 0, done.stderr
     assert "No migrations to apply" in done.stdout
     assert product.snapshot("dashboard") == ours
+
+
+def test_the_overview_is_counted_into_our_own_tables(product, before):
+    done = product.manage("refresh_overview", "--json")
+    assert done.returncode == 0, done.stderr
+    with product.connect() as connection:
+        counted = "SELECT kind, sum(count) FROM dashboard.assets_rollup GROUP BY kind"
+        numbers = dict(connection.execute(counted).fetchall())
+    assert numbers["model"] == numbers["top_user"] == len(ODDITIES) + len(CROWD_IDS)
+    assert product.snapshot("public") == before
     assert product.snapshot("public") == before
 
 

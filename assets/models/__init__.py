@@ -1,6 +1,7 @@
 from assets.models.ledger import CleanUp, Disposition, Extension
 from assets.models.operations import Operation, OperationItem, Verb
 from assets.models.reviews import Review, Verdict
+from assets.models.rollups import Refresh, Rollup
 from assets.models.saved_views import SavedView
 from assets.models.upstream import Job, LibraryAsset, Profile, WorkspaceAsset
 
@@ -13,7 +14,9 @@ __all__ = [
     "Operation",
     "OperationItem",
     "Profile",
+    "Refresh",
     "Review",
+    "Rollup",
     "SavedView",
     "Verb",
     "Verdict",

@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from assets import rollups
 from assets.demo.build import DemoRefused, build
 from assets.demo.departures import add_departures
 from assets.demo.logins import LOGINS, demo_password, make_logins
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         make_logins()
         add_reviews(made)
         add_departures(made, User.objects.get(username="admin"))
+        rollups.refresh(anew=True)
         self.stdout.write(
             f"{len(made.assets)} assets of {len(made.jobs)} jobs and {len(made.profiles)} users."
         )
