@@ -33,7 +33,10 @@ def length_text(seconds: Decimal | float | None) -> str:
 
 def instant_text(instant: datetime | None) -> str:
     """The exact instant in the dashboard's time zone: 2026-11-23 09:00:12 UTC."""
-    return timezone.localtime(instant).strftime("%Y-%m-%d %H:%M:%S %Z") if instant else ""
+    if instant is None:
+        return ""
+    local = instant.astimezone(timezone.get_default_timezone())
+    return f"{local.isoformat(' ', 'seconds')[:19]} {local.tzname()}"
 
 
 def span_text(span: timedelta) -> str:

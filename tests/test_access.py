@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import resolve, reverse
@@ -25,6 +26,7 @@ from assets.models import (
 from assets.views.compare import compare_url
 from tests.factories import make_asset, make_assets
 from tests.html import Page
+from workspace.auth import OneStatementBackend
 
 pytestmark = pytest.mark.django_db
 
@@ -578,3 +580,30 @@ def test_every_page_has_a_strict_policy(client, staff, url):
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+# --- By one statement ----------------------------------------------------------------
+
+
+def test_what_is_granted_or_taken_away_counts_at_the_next_request(client, staff):
+    def may():
+        return client.get(reverse("gallery")).status_code == 200
+
+    client.force_login(staff)
+    assert may()
+    staff.groups.clear()
+    assert not may()
+    staff.user_permissions.add(Permission.objects.get(codename="view_workspaceasset"))
+    assert may()
+    User.objects.update(is_active=False)
+    assert not may()
+
+
+@pytest.mark.parametrize("state", ["is_staff", "is_superuser"])
+def test_permissions_by_one_statement_are_those_that_django_knows_of(admin, state):
+    setattr(admin, state, True)
+    admin.save()
+    admin.user_permissions.add(*Permission.objects.filter(codename__in=["add_user", "view_workspaceasset"]))
+    person = OneStatementBackend().get_user(admin.pk)
+    assert person.get_all_permissions() == ModelBackend().get_all_permissions(admin) != set()
+    assert person.has_module_perms("auth")

@@ -332,6 +332,11 @@ class LibraryAsset(models.Model):
         return self.custom_title or str(self.id)
 
 
+def owner_name() -> models.Subquery:
+    """Of rows with a `user_id`: the name of a user that still has a profile and a name."""
+    return models.Subquery(Profile.objects.filter(id=models.OuterRef("user_id")).values("username"))
+
+
 def usernames(user_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The names of those users that still have a profile and a name, by one query."""
     profiles = Profile.objects.filter(id__in=set(user_ids), username__isnull=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -13,7 +14,7 @@ from django.urls import reverse
 
 from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
-from assets.models.upstream import usernames
+from assets.models.upstream import owner_name
 from assets.reviews import verdicts
 
 PROMPT_START = 160  # characters
@@ -62,38 +63,37 @@ def prompt_text(start: str) -> str:
 
 
 def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
-    """Only what a card shows: prompts and settings may be long."""
+    """Only what a card shows: prompts and settings may be long. With the owner's name, by one statement."""
     return assets.only(*_COLUMNS).annotate(
         prompt_start=Left("original_prompt", PROMPT_START + 1),
         content_mode=KT("generation_settings__content_mode"),
+        owner_name=owner_name(),
     )
 
 
 def cards(assets: Iterable[WorkspaceAsset], now: datetime, query: str = "") -> list[Card]:
     """Cards of assets from `for_cards`; their links carry the gallery's query string along."""
     assets = list(assets)
-    names = usernames(asset.user_id for asset in assets)
     found = verdicts(asset.id for asset in assets)
-    return [
-        _card(asset, names.get(asset.user_id), found.get(asset.id), now, f"?{query}" if query else "")
-        for asset in assets
-    ]
+    suffix = f"?{query}" if query else ""
+    return [_card(asset, found.get(asset.id), now, suffix) for asset in assets]
 
 
-def _card(asset: WorkspaceAsset, owner: str | None, review: Review | None, now: datetime, query: str) -> Card:
+def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card:
+    pk, user_id, job_id = str(asset.id), str(asset.user_id), str(asset.job_id)
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
-        id=str(asset.id),
-        url=page_url("detail", asset.id) + query,
-        preview_url=page_url("asset_preview", asset.id),
-        video_url=page_url("asset_file", asset.id) if is_video else "",
+        id=pk,
+        url=page_url("detail", pk) + suffix,
+        preview_url=page_url("asset_preview", pk),
+        video_url=page_url("asset_file", pk) if is_video else "",
         kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
         model=asset.model_used,
         prompt=prompt_text(asset.prompt_start),
-        owner=owner or short_id(asset.user_id),
-        owner_url=page_url("user", asset.user_id),
-        job=short_id(asset.job_id),
-        job_url=page_url("job", asset.job_id),
+        owner=asset.owner_name or short_id(user_id),
+        owner_url=page_url("user", user_id),
+        job=short_id(job_id),
+        job_url=page_url("job", job_id),
         index=asset.asset_index,
         seed=asset.generation_seed,
         size=size_text(asset.file_size_bytes),
@@ -114,18 +114,19 @@ def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
     entries = Disposition.objects.filter(asset_id=OuterRef("id"), action=Disposition.Action.PROMOTED)
     nsfw = entries.filter(row__generation_settings__content_mode="nsfw")
     return saved.defer("original_prompt").annotate(
-        prompt_start=Left("original_prompt", PROMPT_START + 1), is_nsfw=Exists(nsfw)
+        prompt_start=Left("original_prompt", PROMPT_START + 1),
+        is_nsfw=Exists(nsfw),
+        owner_name=owner_name(),
     )
 
 
 def library_cards(saved: Iterable[LibraryAsset], now: datetime) -> list[Card]:
     saved = list(saved)
-    names = usernames(asset.user_id for asset in saved)
     found = verdicts(asset.id for asset in saved)
-    return [_library_card(asset, names.get(asset.user_id), found.get(asset.id), now) for asset in saved]
+    return [_library_card(asset, found.get(asset.id), now) for asset in saved]
 
 
-def _library_card(asset: LibraryAsset, owner: str | None, review: Review | None, now: datetime) -> Card:
+def _library_card(asset: Any, review: Review | None, now: datetime) -> Card:
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
         id=str(asset.id),
@@ -135,7 +136,7 @@ def _library_card(asset: LibraryAsset, owner: str | None, review: Review | None,
         kind=(length_text(asset.duration_seconds) or "video") if is_video else asset.asset_type,
         model=asset.model_used,
         prompt=asset.custom_title or prompt_text(asset.prompt_start),
-        owner=owner or short_id(asset.user_id),
+        owner=asset.owner_name or short_id(asset.user_id),
         owner_url=page_url("user", asset.user_id),
         job="",
         job_url="",
@@ -158,11 +159,11 @@ def dimensions_text(width: int | None, height: int | None) -> str:
     return f"{width} × {height}" if width and height else ""
 
 
-def short_id(pk: UUID) -> str:
+def short_id(pk: UUID | str) -> str:
     return str(pk)[:8]
 
 
-def page_url(name: str, pk: UUID) -> str:
+def page_url(name: str, pk: UUID | str) -> str:
     """The URL of a page about one row; reversing it for every card would cost more than its query."""
     return _url_around_id(name).replace(_NO_ID, str(pk))
 
