@@ -3,6 +3,7 @@
 That asset is looked up in the workspace, else in the ledger, else in the library, which keeps no settings.
 """
 
+import json
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,10 +13,9 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Left
 
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
-from assets.parameters import MEASURED
+from assets.models.upstream import ASKS_FOR_NOTHING
+from assets.parameters import NOT_ASKED
 
-# Siblings of a job differ in these, though they were asked for in the same way.
-NOT_ASKED = sorted(MEASURED | {"seed"})
 MOST_CHARACTERS = 100_000  # of settings: the query of a page repeats them for each of its counts
 
 
@@ -40,19 +40,29 @@ class Request(NamedTuple):
     def is_too_large(self) -> bool:
         return is_too_large(self.json)
 
+    @property
+    def asks_for_nothing(self) -> bool:
+        """Where Python understands it: otherwise it is looked for without that index."""
+        try:
+            asked = json.loads(self.json or "null")
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(asked, dict) and asked.keys() <= set(NOT_ASKED)
+
     def as_q(self) -> Q:
         column = F("generation_settings")
         if self.json in (None, "null"):
-            return Q(generation_settings__isnull=True) | Q(_Infix(column, "=", _json("null")))
+            null = Q(generation_settings__isnull=True) | Q(_Infix(column, "=", _json("null")))
+            return Q(ASKS_FOR_NOTHING) & null
         if not str(self.json).startswith("{"):
-            return Q(_Infix(column, "=", _json(self.json)))
-        asked = _Infix(_json(self.json), "-", _not_asked())
+            return Q(ASKS_FOR_NOTHING) & Q(_Infix(column, "=", _json(self.json)))
         is_object = Q(_Infix(Func(column, function="jsonb_typeof"), "=", Value("object")))
-        same = Case(
-            When(is_object, then=_Infix(_Infix(column, "-", _not_asked()), "=", asked)), default=False
-        )
+        if self.asks_for_nothing:
+            return Q(ASKS_FOR_NOTHING) & is_object
+        asked = _Infix(_json(self.json), "-", _not_asked())
+        same = When(is_object, then=_Infix(_Infix(column, "-", _not_asked()), "=", asked))
         # The first by an index. Of what is neither object nor list, "-" would be an error.
-        return Q(_Infix(column, "@>", asked)) & Q(Case(When(is_object, then=same), default=False))
+        return Q(_Infix(column, "@>", asked)) & Q(Case(same, default=False))
 
 
 def is_too_large(settings_text: str | None) -> bool:
@@ -84,8 +94,8 @@ def _first(rows: QuerySet, wanted: Any) -> tuple[str | None] | None:
     return rows.annotate(wanted=wanted).values_list("wanted").first()
 
 
-def _as_text(json: Any) -> Cast:
-    return Left(Cast(json, TextField()), MOST_CHARACTERS + 1)
+def _as_text(settings: Any) -> Cast:
+    return Left(Cast(settings, TextField()), MOST_CHARACTERS + 1)
 
 
 class _Infix(Func):

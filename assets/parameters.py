@@ -146,6 +146,8 @@ _MEANING = {
 
 # Raw keys that say what came of it rather than what was asked for.
 MEASURED = frozenset(spelling for key in _REPORTED for spelling in (key, _camel(key)))
+# Siblings of a job differ in these, though they were asked for in the same way.
+NOT_ASKED = sorted(MEASURED | {"seed"})
 
 
 def parameters(settings: Any) -> list[Parameter]:

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
 from assets.fields import Owner
+from assets.known_settings import MayHave
 from assets.likeness import Prompt, Request
 from assets.models import Review
 from assets.models.prompts import has_letters_of, has_words
@@ -52,7 +53,15 @@ def words_sieve(words: str) -> Sieve:
 
 
 def settings_sieve(conditions: Iterable[SettingCondition]) -> Sieve:
-    return reduce(and_, (Sieve.of(condition.as_q()) for condition in conditions), Sieve())
+    return reduce(and_, map(_setting_sieve, conditions), Sieve())
+
+
+def _setting_sieve(condition: SettingCondition) -> Sieve:
+    exact = condition.as_q()
+    if condition.operator == "=":
+        return Sieve.of(exact)
+    # Of a range, or of what is there, an index knows no more than the values that are known.
+    return Sieve(cheap=exact, indexed=Q(MayHave(condition)) & exact)
 
 
 def likeness_sieve(example: Prompt | Request) -> Sieve:

@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 
-from assets import bulk, clean_up, previews, rollups
+from assets import bulk, clean_up, known_settings, previews, rollups
 from assets.models import Operation, OperationItem
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,15 @@ def enqueue_first_refresh() -> None:
             refresh_overview.defer(timestamp=0)
     except AlreadyEnqueued:
         pass
+
+
+# --- What pages look up ------------------------------------------------------------
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="look_at_settings", lock="look_at_settings")
+def look_at_settings(timestamp: int) -> None:
+    known_settings.look()
 
 
 # --- Housekeeping ----------------------------------------------------------------

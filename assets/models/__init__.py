@@ -1,3 +1,4 @@
+from assets.models.known_settings import KnownSettings, SettingKey, SettingValue
 from assets.models.ledger import CleanUp, Disposition, Extension
 from assets.models.operations import Operation, OperationItem, Verb
 from assets.models.reviews import Review, Verdict
@@ -10,6 +11,7 @@ __all__ = [
     "Disposition",
     "Extension",
     "Job",
+    "KnownSettings",
     "LibraryAsset",
     "Operation",
     "OperationItem",
@@ -18,6 +20,8 @@ __all__ = [
     "Review",
     "Rollup",
     "SavedView",
+    "SettingKey",
+    "SettingValue",
     "Verb",
     "Verdict",
     "WorkspaceAsset",

@@ -19,6 +19,7 @@ from django.db.models.lookups import GreaterThan
 
 from assets.lossless import LosslessDecoder
 from assets.models.prompts import PROMPT_WORDS, PromptQuerySet
+from assets.parameters import NOT_ASKED
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
 
 ASSET_LIFETIME = timedelta(days=7)
@@ -51,6 +52,23 @@ class StoreKey(models.Func):
 
     def __init__(self, path: str | models.expressions.Combinable, *, bucket: str) -> None:
         super().__init__(path, bucket=bucket)
+
+
+class AsksForNothing(models.Func):
+    """Whether settings are no object, or one that has nothing but some keys."""
+
+    output_field = models.BooleanField()
+    template = (
+        "(CASE WHEN jsonb_typeof(%(expressions)s) = 'object'"
+        " THEN %(expressions)s - '{%(keys)s}'::text[] = '{}'::jsonb ELSE true END)"
+    )
+
+    def __init__(self, settings: str | models.expressions.Combinable, *, keys: str) -> None:
+        super().__init__(settings, keys=keys)
+
+
+# As the index has it, which is not used for another expression.
+ASKS_FOR_NOTHING = AsksForNothing("generation_settings", keys=",".join(NOT_ASKED))
 
 
 class Profile(models.Model):
@@ -272,6 +290,12 @@ class WorkspaceAsset(models.Model):
             GinIndex(PROMPT_WORDS, name="assets_prompt_words"),
             # A setting equal to a value.
             GinIndex(fields=["generation_settings"], opclasses=["jsonb_path_ops"], name="assets_settings"),
+            # The few that ask for nothing in settings, which have no value to be found by.
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=models.Q(ASKS_FOR_NOTHING),
+                name="assets_ask_for_nothing",
+            ),
         ]
 
     def __str__(self) -> str:
