@@ -9,6 +9,8 @@ from django.utils import timezone
 
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
 
+_POWERS = ((10**3, "k"), (10**6, "M"), (10**9, "G"))
+
 
 def size_text(size: int | None) -> str:
     """Bytes with a decimal unit: 1.4 MB."""
@@ -20,6 +22,15 @@ def size_text(size: int | None) -> str:
             break
         number /= 1000
     return f"{number:.0f} {unit}" if unit == "B" or abs(number) >= 99.95 else f"{number:.1f} {unit}"
+
+
+def compact_text(number: float) -> str:
+    """A number in as little room as a plot has: 9,999, 12 k, 1.4 M."""
+    if number < 10_000:
+        return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+    power, unit = next(known for known in _POWERS if number < 999.5 * known[0] or known is _POWERS[-1])
+    number /= power
+    return f"{number:.0f} {unit}" if number >= 99.95 else f"{number:.1f} {unit}"
 
 
 def length_text(seconds: Decimal | float | None) -> str:

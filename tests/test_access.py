@@ -34,7 +34,7 @@ PAGES = [
     "home", "gallery", "count", "detail", "settings_json", "embedded", "job", "user", "queries",
     "suggest_users", "suggest_jobs", "suggest_settings", "setting_values", "saved_views", "compare",
     "library", "library_detail", "library_embedded", "removed", "removed_entry",
-    "operations", "operation", "operation_json", "operation_csv",
+    "operations", "operation", "operation_json", "operation_csv", "overview",
     "asset_file", "asset_preview", "library_file", "library_preview", "removed_preview",
     "export", "library_export", "removed_export",
 ]  # fmt: skip

@@ -421,6 +421,7 @@ FOLLOWED = [
     *(gallery(**parameters, view=view) for parameters, _ in SELECTIONS for view in VIEWS),
 ]
 PAGES = {
+    "/overview/",
     "/queries/",
     "/suggest/users/",
     "/suggest/jobs/",

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from assets import bulk, dispositions
+from assets import bulk, dispositions, rollups
 from assets.models import Disposition, Operation, WorkspaceAsset
 from assets.reviews import review
 from tests.factories import make_assets
@@ -31,6 +31,7 @@ PAGES = {
     "user": "/users/{ada.id}/",
     "comparison": "/assets/compare/?id={png.id}&id={webp.id}&id={mp4.id}&id={nsfw.id}&all=1",
     "comparison of two": "/assets/compare/?id={png.id}&id={webp.id}",
+    "overview before its first count": "/overview/",
     "queries": "/queries/",
     "views": "/views/",
     "settings that occur": "/assets/settings/?user=ada",
@@ -131,6 +132,15 @@ def test_a_page_is_accessible_and_fits_a_phone(visit, forgive, workspace, name):
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     forgive(404)
     assert violations(page) == []
+    assert overflow(page) <= 0
+
+
+@pytest.mark.parametrize("looks", [LOOKS, OTHER_LOOKS], ids=["one way", "the other way round"])
+def test_the_overview_is_accessible_and_fits_a_phone(visit, departures, looks):
+    rollups.refresh()
+    page = visit("/overview/")
+    page.locator("summary", has_text="As a table").first.click()
+    assert violations(page, looks=looks) == []
     assert overflow(page) <= 0
 
 

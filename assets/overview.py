@@ -1,0 +1,204 @@
+"""Statistics of the whole table and of the ledger, from what was counted in the background."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import reduce
+from operator import add
+from typing import NamedTuple
+from uuid import UUID
+
+from django.utils import timezone
+
+from assets.models import Refresh, Rollup
+
+Kind = Rollup.Kind
+HOUR = timedelta(hours=1)
+HOURS, DAYS = 48, 7
+
+
+@dataclass(frozen=True)
+class Amount:
+    count: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.count + other.count, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What happens in an hour or a day, from its start and before its end."""
+
+    start: datetime
+    end: datetime
+    amount: Amount
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of the types, models or users has; without a key, all that are not told apart."""
+
+    key: str | UUID | None
+    amount: Amount
+
+
+@dataclass(frozen=True)
+class Departures:
+    """Of a day: how many left by each action, and how many of them have come back."""
+
+    start: datetime
+    end: datetime
+    by_action: dict[str, int]
+    came_back: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    as_of: datetime
+    total: Amount
+    expired: Amount  # before the hour of the count
+    never: Amount
+    users_count: int
+    models_count: int
+    types: list[Share]
+    models: list[Share]
+    users: list[Share]
+    expiring_hours: list[Span]
+    expiring_days: list[Span]
+    arrived_hours: list[Span]
+    arrived_days: list[Span]
+    departures: list[Departures]
+
+
+class Row(NamedTuple):
+    kind: str
+    hour: datetime | None
+    asset_type: str | None
+    model_used: str | None
+    user_id: UUID | None
+    action: str | None
+    count: int
+    bytes: int
+
+
+def overview() -> Overview | None:
+    """None until the first count has come to its end. All numbers are of one count, by one statement."""
+    refresh = Refresh.objects.exclude(as_of=None).first()
+    if refresh is None:
+        return None
+    rows = defaultdict(list)
+    for values in Rollup.objects.exclude(kind=Kind.USER).values_list(*Row._fields):
+        row = Row(*values)
+        rows[row.kind].append(row)
+    return _overview(refresh.as_of, rows)
+
+
+def _overview(as_of: datetime, rows: dict[str, list[Row]]) -> Overview:
+    hour, today = hour_of(as_of), midnight_of(as_of)
+    arrived, expires = _by_hour(rows[Kind.ARRIVED]), _by_hour(rows[Kind.EXPIRES])
+    past = sum_of(amount for start, amount in expires.items() if start < hour)
+    return Overview(
+        as_of=as_of,
+        total=_total(rows[Kind.MODEL]),
+        expired=past + _total(rows[Kind.EXPIRED_BEFORE]),
+        never=_total(rows[Kind.EXPIRES_NEVER]),
+        users_count=_total(rows[Kind.USERS]).count,
+        models_count=_total(rows[Kind.MODELS]).count,
+        types=_shares(rows[Kind.MODEL], lambda row: row.asset_type),
+        models=_shares(rows[Kind.MODEL], lambda row: row.model_used),
+        users=_shares(rows[Kind.TOP_USER], lambda row: row.user_id),
+        expiring_hours=_hours(expires, hour),
+        expiring_days=_days(expires, today),
+        arrived_hours=_hours(arrived, hour - (HOURS - 1) * HOUR),
+        arrived_days=_days(arrived, days_after(today, 1 - DAYS)),
+        departures=_departures(rows, days_after(today, 1 - DAYS)),
+    )
+
+
+# --- Times -----------------------------------------------------------------------
+
+
+def midnight_of(instant: datetime) -> datetime:
+    """When its day begins in the dashboard's time zone."""
+    return _midnight(timezone.localdate(instant))
+
+
+def days_after(midnight: datetime, days: int) -> datetime:
+    """Another midnight; days that clocks are changed on have 23 or 25 hours."""
+    return _midnight(timezone.localdate(midnight) + timedelta(days=days))
+
+
+def _midnight(date: datetime) -> datetime:
+    return timezone.make_aware(datetime.combine(date, time.min)).astimezone(UTC)
+
+
+def hour_of(instant: datetime) -> datetime:
+    return instant - (instant - midnight_of(instant)) % HOUR
+
+
+# --- Sums ------------------------------------------------------------------------
+
+
+def sum_of(amounts: Iterable[Amount]) -> Amount:
+    return reduce(add, amounts, Amount())
+
+
+def _total(rows: Iterable[Row]) -> Amount:
+    return sum_of(_amount(row) for row in rows)
+
+
+def _amount(row: Row) -> Amount:
+    return Amount(row.count, int(row.bytes))
+
+
+def _by_hour(rows: Iterable[Row]) -> dict[datetime, Amount]:
+    found: dict[datetime, Amount] = defaultdict(Amount)
+    for row in rows:
+        found[row.hour] += _amount(row)
+    return found
+
+
+def _hours(found: dict[datetime, Amount], first: datetime) -> list[Span]:
+    starts = [first + number * HOUR for number in range(HOURS)]
+    return [Span(start, start + HOUR, found.get(start, Amount())) for start in starts]
+
+
+def _days(found: dict[datetime, Amount], first: datetime) -> list[Span]:
+    return [Span(start, end, _within(found, start, end)) for start, end in _bounds(first)]
+
+
+def _bounds(first: datetime) -> list[tuple[datetime, datetime]]:
+    return [(days_after(first, number), days_after(first, number + 1)) for number in range(DAYS)]
+
+
+def _within(found: dict[datetime, Amount], start: datetime, end: datetime) -> Amount:
+    return sum_of(amount for hour, amount in found.items() if start <= hour < end)
+
+
+def _shares(rows: Iterable[Row], key_of: Callable[[Row], str | UUID | None]) -> list[Share]:
+    """The largest first, and last all others."""
+    found: dict[str | UUID | None, Amount] = defaultdict(Amount)
+    for row in rows:
+        found[key_of(row)] += _amount(row)
+    shares = [Share(key, amount) for key, amount in found.items()]
+    return sorted(shares, key=lambda share: (share.key is None, -share.amount.count, str(share.key)))
+
+
+def _departures(rows: dict[str, list[Row]], first: datetime) -> list[Departures]:
+    """Day by day, the latest first."""
+    by_action = defaultdict(list)
+    for row in rows[Kind.LEFT]:
+        by_action[row.action].append(row)
+    left = {action: _by_hour(found) for action, found in by_action.items()}
+    back = _by_hour(rows[Kind.CAME_BACK])
+    return [
+        Departures(
+            start,
+            end,
+            {action: _within(found, start, end).count for action, found in left.items()},
+            _within(back, start, end).count,
+        )
+        for start, end in reversed(_bounds(first))
+    ]

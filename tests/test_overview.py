@@ -1,0 +1,210 @@
+"""The overview: its numbers are those of the rows, and each leads to them."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.http import QueryDict
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from assets import rollups
+from assets.filters import AssetFilterSet, RemovedFilterSet
+from assets.models import Disposition, Refresh, Rollup, WorkspaceAsset
+from assets.overview import overview
+from assets.views.overview import round_up
+from tests.factories import GONE, make_asset, make_assets, make_user, unenforce_keys
+from tests.html import Page
+
+pytestmark = pytest.mark.django_db
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def at(monkeypatch, settings):
+    """Has it be some time in some zone."""
+
+    def set_clock(instant, zone="UTC"):
+        settings.TIME_ZONE = zone
+        monkeypatch.setattr(timezone, "now", lambda: instant)
+        return instant
+
+    return set_clock
+
+
+def make_week(now):
+    """Rows all over the days around, at times that are not those of hours."""
+    unenforce_keys()
+    ada = make_user("ada")
+    for number in range(60):
+        moment = timedelta(hours=number * 5, minutes=number)
+        video = {"asset_type": "video", "model_used": "wan"} if number % 4 == 0 else {}
+        expires_at = now + moment - 2 * DAY
+        make_asset(ada, created_at=now - moment, expires_at=expires_at, file_size_bytes=number, **video)
+    edge = now.replace(minute=0, second=0, microsecond=0) + HOUR
+    for instant in (edge, edge - timedelta(microseconds=1)):
+        make_asset(created_at=instant - DAY, expires_at=instant)
+    make_assets(2, created_at=None, expires_at=None)
+    make_asset(model_used="", created_at=now, expires_at=datetime(9999, 12, 30, tzinfo=UTC))
+    orphan = make_asset(model_used='<b>&"\u202e', created_at=now - 40 * DAY, expires_at=now - 30 * DAY)
+    WorkspaceAsset.objects.filter(id=orphan.id).update(user_id=GONE)
+    for number, action in enumerate(Disposition.Action.values * 6):
+        left = now - timedelta(hours=number * 7)
+        back = now if number % 3 == 0 else None
+        entry = Disposition(asset_id=GONE, action=action, row={}, disposed_at=left, restored_at=back)
+        Disposition.objects.bulk_create([entry])
+
+
+ORDINARY = datetime(2026, 11, 23, 9, 17, 5, tzinfo=UTC)
+CLOCKS = {
+    "utc": (ORDINARY, "UTC"),
+    "last minute of a day": (datetime(2026, 11, 23, 22, 59, 59, tzinfo=UTC), "Europe/Prague"),
+    "quarter of an hour": (ORDINARY, "Asia/Kathmandu"),
+    "clocks put back": (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "Europe/Prague"),
+    "clocks put forward": (datetime(2026, 3, 8, 12, 0, tzinfo=UTC), "America/New_York"),
+    "no midnight": (datetime(2026, 4, 23, 20, 10, tzinfo=UTC), "Africa/Cairo"),
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_each_number_is_that_of_the_rows_and_leads_to_them(at, fetch, clock):
+    now = at(*CLOCKS[clock])
+    make_week(now)
+    rollups.refresh()
+    context = fetch("/overview/").response.context
+    plots = [bar for plot in context["plots"] for bar in plot.bars]
+    lines = [line for table in context["tables"] for line in table.lines]
+    linked = [shown for shown in (*plots, *lines, *context["figures"]) if shown.count and shown.url]
+    for shown in linked:
+        found = AssetFilterSet(QueryDict(urlsplit(shown.url).query))
+        assert (found.errors, found.qs.count()) == ({}, shown.count), shown
+    assert len(linked) > 50
+    without = [shown for shown in (*plots, *lines) if shown.count and not shown.url]
+    assert [line.name for line in without] == ["(empty)"]
+    cells = [cell for day in context["departures"].days for cell in day.cells if cell.count]
+    for cell in cells:
+        found = RemovedFilterSet(QueryDict(urlsplit(cell.url).query))
+        assert (found.errors, found.qs.count()) == ({}, cell.count), cell
+    assert len(cells) > 20
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_nothing_is_counted_twice_or_left_out(at, clock):
+    now = at(*CLOCKS[clock])
+    make_week(now)
+    rollups.refresh()
+    found = overview()
+    rows = list(WorkspaceAsset.objects.values_list("created_at", "expires_at", "file_size_bytes"))
+    assert (found.total.count, found.total.bytes) == (len(rows), sum(size for *_, size in rows))
+    arrived, expiring = (found.arrived_hours, found.arrived_days), (found.expiring_hours, found.expiring_days)
+    for column, spans in (*((0, each) for each in arrived), *((1, each) for each in expiring)):
+        assert [span.end for span in spans[:-1]] == [span.start for span in spans[1:]]
+        for span in spans:
+            sizes = [row[2] for row in rows if row[column] and span.start <= row[column] < span.end]
+            assert (span.amount.count, span.amount.bytes) == (len(sizes), sum(sizes)), span
+    assert found.arrived_hours[-1].start <= now < found.arrived_hours[-1].end
+    assert found.expiring_hours[0].start <= now < found.expiring_hours[0].end
+    assert found.arrived_days[-1].start <= now < found.arrived_days[-1].end
+    assert found.expiring_days[0].start <= now < found.expiring_days[0].end
+    assert found.never.count == 2
+    for shares in (found.types, found.models, found.users):
+        assert sum(share.amount.count for share in shares) == len(rows)
+    entries = Disposition.objects.filter(disposed_at__gte=found.departures[-1].start)
+    left = Counter()
+    for day in found.departures:
+        left.update(day.by_action)
+    assert left == Counter(entries.values_list("action", flat=True))
+    assert sum(day.came_back for day in found.departures) == entries.exclude(restored_at=None).count()
+
+
+def test_the_page_says_how_old_its_numbers_are(fetch):
+    make_assets(3)
+    rollups.refresh()
+    Refresh.objects.update(as_of=timezone.now() - timedelta(minutes=3, seconds=5))
+    shown = fetch("/overview/")
+    assert "as of 3 min ago" in shown.text
+    assert "is the worker running" not in shown.text
+    Refresh.objects.update(as_of=timezone.now() - 5 * HOUR)
+    assert "as of 5 h ago" in fetch("/overview/").text
+    assert "is the worker running" in fetch("/overview/").text
+
+
+def queued():
+    return ProcrastinateJob.objects.filter(task_name="assets.tasks.refresh_overview", status="todo").count()
+
+
+def test_before_the_first_count_the_page_has_it_made_once(fetch):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+    make_assets(3)
+    for _ in range(3):
+        assert "The first count is being made" in fetch("/overview/").text
+    assert queued() == 1
+    rollups.refresh()
+    assert "In the workspace 3 3.0 kB" in fetch("/overview/").text
+    assert queued() == 1
+
+
+def test_a_workspace_without_assets_has_an_overview(fetch):
+    rollups.refresh()
+    shown = fetch("/overview/")
+    assert (shown.status, "No assets in the workspace" in shown.text) == (200, True)
+
+
+def test_users_are_named_and_hostile_names_stay_text(fetch):
+    unenforce_keys()
+    make_assets(2, make_user("<script>alert(1)</script>"), model_used="<script>alert(2)</script>")
+    orphan = make_asset()
+    WorkspaceAsset.objects.filter(id=orphan.id).update(user_id=GONE)
+    rollups.refresh()
+    shown = fetch("/overview/")
+    assert "<script>alert" not in shown.html
+    assert "<script>alert(1)</script> 2 66.7% 2.0 kB" in shown.text
+    assert "00000000 1 33.3% 1.0 kB" in shown.text
+
+
+def test_of_many_models_the_largest_are_shown(fetch):
+    for number in range(25):
+        make_assets(2 if number < 20 else 1, model_used=f"model-{number:02}")
+    rollups.refresh()
+    table = next(each for each in fetch("/overview/").response.context["tables"] if each.id == "models")
+    assert [line.name for line in table.lines] == [*(f"model-{n:02}" for n in range(20)), "All others"]
+    assert (table.lines[-1].count, table.lines[-1].url) == (5, "")
+
+
+def test_sums_beyond_any_column_are_shown(fetch):
+    make_assets(3, file_size_bytes=2**63 - 1)
+    rollups.refresh()
+    assert overview().total.bytes == 3 * (2**63 - 1)
+    assert fetch("/overview/").status == 200
+
+
+def test_who_may_not_see_the_ledger_sees_no_departures(client, fetch):
+    rollups.refresh()
+    assert "Left the workspace" in fetch("/overview/").text
+    looker = User.objects.create_user("looker")
+    looker.user_permissions.add(Permission.objects.get(codename="view_workspaceasset"))
+    client.force_login(looker)
+    assert "Left the workspace" not in Page(client.get("/overview/")).text
+
+
+@pytest.mark.parametrize(
+    ("number", "end"), [(0, 1), (1, 1), (2, 2), (3, 4), (9, 10), (10, 10), (10**6 + 1, 2 * 10**6)]
+)
+def test_scales_end_at_a_round_number(number, end):
+    assert round_up(number) == end
+
+
+def test_the_page_reads_no_table_of_the_product_but_names(client, staff, django_assert_num_queries):
+    make_assets(3)
+    rollups.refresh()
+    client.force_login(staff)
+    with django_assert_num_queries(5) as queries:
+        assert client.get("/overview/").status_code == 200
+    statements = [query["sql"] for query in queries.captured_queries]
+    assert not [sql for sql in statements if "workspace_assets" in sql or "assets_disposition" in sql]
+    assert Rollup.objects.filter(kind=Rollup.Kind.USER).exists()
