@@ -12,10 +12,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from assets.models import Refresh, Rollup
+from assets.models.upstream import WorkspaceAssetQuerySet
 
 Kind = Rollup.Kind
 HOUR = timedelta(hours=1)
 HOURS, DAYS = 48, 7
+MOST_COUNTED = 10_000  # of one user's assets, while a page waits
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,16 @@ class Overview:
     departures: list[Departures]
 
 
+@dataclass(frozen=True)
+class UserTotals:
+    """What a user has: counted just now, or as of the last count; capped, it is more than the total."""
+
+    total: Amount
+    types: list[Share]
+    as_of: datetime | None = None
+    is_capped: bool = False
+
+
 class Row(NamedTuple):
     kind: str
     hour: datetime | None
@@ -115,6 +127,30 @@ def _overview(as_of: datetime, rows: dict[str, list[Row]]) -> Overview:
         arrived_days=_days(arrived, days_after(today, 1 - DAYS)),
         departures=_departures(rows, days_after(today, 1 - DAYS)),
     )
+
+
+# --- One user ----------------------------------------------------------------------
+
+
+def user_totals(user_id: UUID, assets: WorkspaceAssetQuerySet, *, exact: bool = False) -> UserTotals:
+    if exact:
+        return _totals([tuple(row.values()) for row in assets.totals_by_type()])
+    first = _totals(assets.totals_of_first(MOST_COUNTED + 1))
+    if first.total.count <= MOST_COUNTED:
+        return first
+    return _as_counted(user_id) or UserTotals(Amount(MOST_COUNTED), [], is_capped=True)
+
+
+def _totals(rows: Iterable[tuple[str | None, int, int]], as_of: datetime | None = None) -> UserTotals:
+    types = [Share(key, Amount(count, int(size))) for key, count, size in rows]
+    return UserTotals(sum_of(share.amount for share in types), types, as_of)
+
+
+def _as_counted(user_id: UUID) -> UserTotals | None:
+    refresh = Refresh.objects.exclude(as_of=None).first()
+    rows = Rollup.objects.filter(kind=Kind.USER, user_id=user_id).order_by("asset_type")
+    found = list(rows.values_list("asset_type", "count", "bytes")) if refresh else []
+    return _totals(found, refresh.as_of) if found else None
 
 
 # --- Times -----------------------------------------------------------------------

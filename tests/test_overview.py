@@ -208,3 +208,54 @@ def test_the_page_reads_no_table_of_the_product_but_names(client, staff, django_
     statements = [query["sql"] for query in queries.captured_queries]
     assert not [sql for sql in statements if "workspace_assets" in sql or "assets_disposition" in sql]
     assert Rollup.objects.filter(kind=Rollup.Kind.USER).exists()
+
+
+# --- A user's totals -------------------------------------------------------------
+
+
+@pytest.fixture
+def heavy(monkeypatch):
+    """Somebody with more assets than a page counts while it is waited for."""
+    monkeypatch.setattr("assets.overview.MOST_COUNTED", 4)
+    user = make_user("heavy")
+    make_assets(3, user)
+    make_assets(2, user, asset_type="video", file_size_bytes=7_000)
+    return user
+
+
+def totals(shown):
+    found = shown.response.context["totals"]
+    return found.total.count, found.total.bytes, {share.key: share.amount.count for share in found.types}
+
+
+def test_an_ordinary_user_is_counted_exactly(fetch):
+    user = make_user()
+    make_assets(3, user)
+    make_assets(2, user, asset_type="video")
+    rollups.refresh()
+    make_asset(user)
+    shown = fetch(f"/users/{user.pk}/")
+    assert totals(shown) == (6, 6_000, {"image": 4, "video": 2})
+    assert "Count exactly" not in shown.text
+
+
+def test_a_heavy_user_has_the_numbers_of_the_last_count_with_their_age(fetch, heavy):
+    rollups.refresh()
+    Refresh.objects.update(as_of=timezone.now() - timedelta(minutes=3, seconds=5))
+    make_asset(heavy)
+    shown = fetch(f"/users/{heavy.pk}/")
+    assert totals(shown) == (5, 17_000, {"image": 3, "video": 2})
+    assert "As of 3 min ago" in shown.text
+    assert 'href="?exact=1"' in shown.html
+    exact = fetch(f"/users/{heavy.pk}/", exact="1")
+    assert totals(exact) == (6, 18_000, {"image": 4, "video": 2})
+    assert "Count exactly" not in exact.text
+
+
+def test_a_heavy_user_that_was_not_counted_has_more_than_was_looked_at(fetch, heavy, monkeypatch):
+    assert "All 4+ not counted" in fetch(f"/users/{heavy.pk}/").text
+    monkeypatch.setattr(rollups, "MOST_USERS", 0)
+    rollups.refresh()
+    shown = fetch(f"/users/{heavy.pk}/")
+    assert "All 4+ not counted" in shown.text
+    assert "Count exactly" in shown.text

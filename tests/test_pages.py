@@ -232,7 +232,8 @@ def test_a_user_has_totals_by_type(fetch):
     make_assets(1, user, file_size_bytes=9_000_000, asset_type="video")
     make_assets(5)
     shown = fetch(reverse("user", args=[user.id]))
-    totals = [(total.type, total.count, total.bytes) for total in shown.response.context["totals"]]
+    shares = shown.response.context["totals"].types
+    totals = [(share.key, share.amount.count, share.amount.bytes) for share in shares]
     assert totals == [("image", 2, 3_000_000), ("video", 1, 9_000_000)]
     assert "12.0 MB" in shown.text
 
