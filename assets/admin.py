@@ -219,6 +219,13 @@ class WorkspaceAssetAdmin(FileAdmin):
     actions = ("save_to_library", "delete_assets", "extend_expiry")
     search_help_text = "Words of the prompt, or the UUID of an asset, a job or a user"
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """What expires soon, soonest first: no index finds the newest of these."""
+        return ("expires_at", "id") if "expires" in request.GET else self.ordering
+
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("expires_at",) if "expires" in request.GET else self.sortable_by
+
     @admin.action(description="Save to the library …", permissions=["promote"])
     def save_to_library(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
         return _operate(self, request, queryset, Operation.Action.PROMOTE)

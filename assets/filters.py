@@ -31,12 +31,12 @@ from assets.fields import (
     either,
 )
 from assets.likeness import Prompt, Request
-from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
+from assets.models import Disposition, LibraryAsset, Review, Verdict, WorkspaceAsset
 from assets.models.prompts import has_words
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.pagination import Order, Sieve
 from assets.setting_conditions import SettingCondition
-from assets.sieves import SIEVES, Selection, names_in_order, settings_sieve
+from assets.sieves import SIEVES, Selection, names_in_order, settings_sieve, verdict_sieve
 
 # --- The selection -----------------------------------------------------------
 
@@ -175,8 +175,18 @@ class ListFilterSet(filters.FilterSet):
         return queryset
 
     def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
-        """The same, for lists to walk."""
-        return Selection(self.select(without=without, **instead), Sieve())
+        """The same, for lists to walk: no index has their order and a verdict.
+
+        What many have is met on the way. Flagged are few, which are looked up where the first rows have none.
+        """
+        ordered = self.select(without={*without, "verdict"}, **instead)
+        verdict = instead.get("verdict", self._valid("verdict"))
+        if not verdict or "verdict" in without or not self.is_valid():
+            return Selection(ordered, Sieve())
+        sieve = verdict_sieve(verdict, self.asset_id)
+        if verdict == Verdict.FLAGGED:
+            return Selection(ordered, sieve)
+        return Selection(ordered.filter(sieve.cheap), Sieve())
 
     # --- How it is shown ---
 

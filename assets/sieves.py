@@ -68,14 +68,14 @@ def likeness_sieve(example: Prompt | Request) -> Sieve:
     return Sieve.of(example.as_q())
 
 
-def verdict_sieve(verdict: str) -> Sieve:
+def verdict_sieve(verdict: str, asset_id: str = "id") -> Sieve:
     """By the verdict of each asset; or by every asset, here or gone, that has the verdict."""
     standing = Review.objects.standing()
-    own = Subquery(standing.filter(asset_id=OuterRef("id")).values("verdict")[:1])
+    own = Subquery(standing.filter(asset_id=OuterRef(asset_id)).values("verdict")[:1])
     if verdict == "none":
         return Sieve.of(Q(Exact(Coalesce(own, Value("none"), output_field=TextField()), Value("none"))))
     every = standing.filter(verdict=verdict).values("asset_id")
-    return Sieve(cheap=Q(Exact(own, Value(verdict))), indexed=is_among("id", every))
+    return Sieve(cheap=Q(Exact(own, Value(verdict))), indexed=is_among(asset_id, every))
 
 
 SIEVES: dict[str, Callable[[Any], Sieve]] = {

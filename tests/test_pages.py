@@ -483,3 +483,14 @@ def test_rows_without_a_time_do_not_crowd_out_the_newest(fetch):
 
 def test_an_unknown_asset_id_leads_nowhere(fetch):
     assert fetch(f"/assets/{uuid4()}/").status == 404
+
+
+# --- The back office --------------------------------------------------------------------
+
+
+def test_the_back_office_lists_what_expires_soonest_first(fetch):
+    sooner, later = (make_asset(expires_in=timedelta(hours=hours)) for hours in (5, 20))
+    html = fetch("/admin/assets/workspaceasset/", expires="24h").html
+    assert html.index(f"{sooner.id}/change") < html.index(f"{later.id}/change")
+    html = fetch("/admin/assets/workspaceasset/").html
+    assert html.index(f"{later.id}/change") < html.index(f"{sooner.id}/change")

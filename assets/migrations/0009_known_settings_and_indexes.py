@@ -46,6 +46,18 @@ class Migration(migrations.Migration):
             model_name='workspaceasset',
             index=models.Index(condition=models.Q(assets.models.upstream.AsksForNothing('generation_settings', keys='generationTime,generation_time,inferenceTime,inference_time,peakVram,peak_vram,predictionId,prediction_id,processingTime,processing_time,queueTime,queue_time,requestId,request_id,seed,taskId,task_id,vram,vramUsed,vram_used,worker,workerId,workerReportedCfgScale,workerReportedFrameNum,workerReportedGuidanceScale,workerReportedHeight,workerReportedSeed,workerReportedSteps,workerReportedWidth,worker_id,worker_reported_cfg_scale,worker_reported_frame_num,worker_reported_guidance_scale,worker_reported_height,worker_reported_seed,worker_reported_steps,worker_reported_width')), fields=['-created_at', '-id'], name='assets_ask_for_nothing'),
         ),
+        AddIndexConcurrently(
+            model_name='disposition',
+            index=models.Index(fields=['actor', 'action', '-disposed_at', '-id'], name='ledger_actor_action_newest'),
+        ),
+        AddIndexConcurrently(
+            model_name='libraryasset',
+            index=models.Index(fields=['mime_type', '-created_at', '-id'], name='library_mime_newest'),
+        ),
+        AddIndexConcurrently(
+            model_name='libraryasset',
+            index=models.Index(fields=['generation_seed'], name='library_seed'),
+        ),
         migrations.AddIndex(
             model_name='settingvalue',
             index=models.Index(fields=['key'], name='settingvalue_key'),

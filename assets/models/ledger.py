@@ -116,10 +116,13 @@ class Disposition(models.Model):
     class Meta:
         permissions = [("restore_disposition", "Can bring assets back that left the workspace")]
         indexes = [
-            # What left, newest first; of one action, by one person, of one user.
+            # What left, newest first; of one action, by one person and both, of one user.
             models.Index(fields=["-disposed_at", "-id"], name="ledger_newest"),
             models.Index(fields=["action", "-disposed_at", "-id"], name="ledger_action_newest"),
             models.Index(fields=["actor", "-disposed_at", "-id"], name="ledger_actor_newest"),
+            models.Index(
+                fields=["actor", "action", "-disposed_at", "-id"], name="ledger_actor_action_newest"
+            ),
             models.Index(fields=["user_id", "-disposed_at", "-id"], name="ledger_user_newest"),
             # An asset's history.
             models.Index(fields=["asset_id", "-id"], name="ledger_asset"),

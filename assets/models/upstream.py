@@ -352,6 +352,9 @@ class LibraryAsset(models.Model):
             # What was saved of one type, or made by one model, newest first.
             models.Index(fields=["asset_type", "-created_at", "-id"], name="library_type_newest"),
             models.Index(fields=["model_used", "-created_at", "-id"], name="library_model_newest"),
+            # What was saved of one MIME type, newest first; made from one seed.
+            models.Index(fields=["mime_type", "-created_at", "-id"], name="library_mime_newest"),
+            models.Index(fields=["generation_seed"], name="library_seed"),
             # What was saved with a tag.
             GinIndex(fields=["tags"], name="library_tags"),
             # The largest of what was saved.

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.fields.json import KT
-from django.db.models.functions import Left
+from django.db.models.functions import Coalesce, Left
 from django.urls import reverse
 
 from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
@@ -112,10 +112,11 @@ def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card
 def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
     """With what only the ledger knows: whether the settings say that it is not for every desk."""
     entries = Disposition.objects.filter(asset_id=OuterRef("id"), action=Disposition.Action.PROMOTED)
-    nsfw = entries.filter(row__generation_settings__content_mode="nsfw")
+    # Looked up row by row: the entries of a whole library would be joined, however few rows are shown.
+    nsfw = entries.filter(row__generation_settings__content_mode="nsfw").annotate(one=Value(True))
     return saved.defer("original_prompt").annotate(
         prompt_start=Left("original_prompt", PROMPT_START + 1),
-        is_nsfw=Exists(nsfw),
+        is_nsfw=Coalesce(Subquery(nsfw.values("one")[:1]), False),
         owner_name=owner_name(),
     )
 

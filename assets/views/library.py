@@ -31,8 +31,11 @@ def library(request: HttpRequest) -> HttpResponse:
     page = Page([], "", "")
     try:
         after, before = request.GET.get("after", ""), request.GET.get("before", "")
-        rows = for_library_cards(filterset.qs)
-        page = keyset_page(rows, filterset.order, after=after, before=before, size=PAGE_SIZE)
+        listed = filterset.selection()
+        rows = for_library_cards(listed.ordered)
+        page = keyset_page(
+            rows, filterset.order, sieve=listed.sieve, after=after, before=before, size=PAGE_SIZE
+        )
     except CursorError as error:
         errors.append(str(error))
     context = {

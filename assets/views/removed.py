@@ -64,8 +64,11 @@ def removed(request: HttpRequest) -> HttpResponse:
     page = Page([], "", "")
     try:
         after, before = request.GET.get("after", ""), request.GET.get("before", "")
-        rows = filterset.qs.select_related("actor", "restored_by")
-        page = keyset_page(rows, filterset.order, after=after, before=before, size=PAGE_SIZE)
+        listed = filterset.selection()
+        rows = listed.ordered.select_related("actor", "restored_by")
+        page = keyset_page(
+            rows, filterset.order, sieve=listed.sieve, after=after, before=before, size=PAGE_SIZE
+        )
     except CursorError as error:
         errors.append(str(error))
     context = {
