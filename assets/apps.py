@@ -6,4 +6,6 @@ class AssetsConfig(AppConfig):
     verbose_name = "Workspace assets"
 
     def ready(self) -> None:
-        from assets import checks  # noqa: F401 (registers them)
+        from assets import checks, instants  # noqa: F401 (checks register themselves)
+
+        instants.register()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from assets.instants import LATEST
+
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
 
 _POWERS = ((10**3, "k"), (10**6, "M"), (10**9, "G"))
@@ -46,7 +48,10 @@ def instant_text(instant: datetime | None) -> str:
     """The exact instant in the dashboard's time zone: 2026-11-23 09:00:12 UTC."""
     if instant is None:
         return ""
-    local = instant.astimezone(timezone.get_default_timezone())
+    try:
+        local = instant.astimezone(timezone.get_default_timezone())
+    except OverflowError:  # at either end of the calendar
+        local = instant
     return f"{local.isoformat(' ', 'seconds')[:19]} {local.tzname()}"
 
 
@@ -70,7 +75,7 @@ class Expiry(NamedTuple):
 
 
 def expiry(expires_at: datetime | None, now: datetime) -> Expiry:
-    if expires_at is None:
+    if expires_at in (None, LATEST):
         return Expiry("never expires", "never")
     left = expires_at - now
     if left <= timedelta(0):

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db import connections
-from django.db.models import BooleanField, DateTimeField, F, Func, Model, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
 
+from assets.instants import EARLIEST, LATEST
 from assets.windows import first_rows
 
 # --- Keyset pages ------------------------------------------------------------
@@ -135,15 +136,21 @@ def cursor_of(row: Model, order: Order) -> str:
     return f"{text}~{row.pk}"
 
 
+_BEYOND = {LATEST: "infinity", EARLIEST: "-infinity"}
+
+
 def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
     field = model._meta.get_field(order.column)
     value, _, pk = text.partition("~")
     try:
         is_null = value == "null" and field.null
-        cursor = Cursor(None if is_null else field.clean(value, None), model._meta.pk.clean(pk, None))
+        cleaned = None if is_null else field.clean(value, None)
+        # What was read as an end of the calendar is beyond it.
+        cleaned = _BEYOND.get(cleaned, cleaned)
+        cursor = Cursor(cleaned, model._meta.pk.clean(pk, None))
     except ValidationError:
         cursor = None
-    naive = cursor and isinstance(field, DateTimeField) and cursor.value and timezone.is_naive(cursor.value)
+    naive = cursor and isinstance(cursor.value, datetime) and timezone.is_naive(cursor.value)
     if cursor is None or naive:
         raise CursorError("This page link is not understood: start from the first page.")
     return cursor
