@@ -19,11 +19,11 @@ from django.utils.safestring import SafeString
 
 from assets import bulk
 from assets.access import VERBS
+from assets.facets import facet_values
 from assets.filters import EXPIRIES, AssetFilterSet
 from assets.models import Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
 from assets.pagination import Capped, capped_counts
 from assets.views.cards import page_url, short_id
-from assets.views.gallery import facet_values
 
 CREATED_WINDOWS = {
     "1h": ("hour", timedelta(hours=1)),

@@ -8,27 +8,29 @@ from typing import Any
 from uuid import UUID
 
 import django_filters as filters
-from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
 
-from assets.fields import (
-    Actor,
-    ActorField,
-    ConditionsField,
-    MimeField,
-    Owner,
-    OwnerField,
-    SamePromptField,
-    SameSettingsField,
-    SizeField,
-    StrictForm,
-    TypeField,
-    WordsField,
-    either,
+from assets.fields import Actor, Owner, StrictForm
+from assets.filter_kinds import (
+    ActorFilter,
+    ConditionsFilter,
+    IntegerFilter,
+    MimeFilter,
+    OwnerFilter,
+    SamePromptFilter,
+    SameSettingsFilter,
+    SizeFilter,
+    TypeFilter,
+    WordsFilter,
+    one_of,
+    seed_filter,
+    since,
+    sort_by,
+    until,
 )
 from assets.likeness import Prompt, Request
 from assets.models import Disposition, LibraryAsset, Review, Verdict, WorkspaceAsset
@@ -65,86 +67,7 @@ MOST_REVIEWED = 10_000  # assets that are listed to the database one by one
 VERDICTS = {"approved": "approved", "flagged": "flagged", "none": "neither"}
 VIEWS = {"grid": "Grid", "table": "Table"}
 
-_TIME_MESSAGES = {"invalid": "Write a day such as 2026-11-20 or a time such as 2026-11-20T10:30."}
-
 DEFAULT_SORT, DEFAULT_VIEW = "-created_at", "grid"
-
-
-class OwnerFilter(filters.Filter):
-    field_class = OwnerField
-
-
-class ActorFilter(filters.Filter):
-    field_class = ActorField
-
-
-class TypeFilter(filters.Filter):
-    field_class = TypeField
-
-
-class WordsFilter(filters.Filter):
-    field_class = WordsField
-
-
-class IntegerFilter(filters.Filter):
-    field_class = forms.IntegerField
-
-
-class MimeFilter(filters.Filter):
-    field_class = MimeField
-
-
-class DateTimeFilter(filters.Filter):
-    field_class = forms.DateTimeField
-
-
-class SizeFilter(filters.Filter):
-    field_class = SizeField
-
-
-class ConditionsFilter(filters.Filter):
-    field_class = ConditionsField
-
-
-class SamePromptFilter(filters.Filter):
-    field_class = SamePromptField
-
-
-class SameSettingsFilter(filters.Filter):
-    field_class = SameSettingsField
-
-
-def _one_of(label: str, choices: Mapping[str, str], method: str) -> filters.ChoiceFilter:
-    message = f"“%(value)s” is not known here: choose {either(choices)}."
-    return filters.ChoiceFilter(
-        label=label,
-        choices=list(choices.items()),
-        empty_label="any",
-        method=method,
-        error_messages={"invalid_choice": message},
-    )
-
-
-def _seed_filter() -> IntegerFilter:
-    return IntegerFilter(
-        label="Seed",
-        field_name="generation_seed",
-        min_value=-BigIntegerField.MAX_BIGINT - 1,
-        max_value=BigIntegerField.MAX_BIGINT,
-        error_messages={"invalid": "Write a whole number."},
-    )
-
-
-def _since(label: str, column: str) -> DateTimeFilter:
-    return DateTimeFilter(label=label, field_name=column, lookup_expr="gte", error_messages=_TIME_MESSAGES)
-
-
-def _until(label: str, column: str) -> DateTimeFilter:
-    return DateTimeFilter(label=label, field_name=column, lookup_expr="lt", error_messages=_TIME_MESSAGES)
-
-
-def _sort(sorts: Mapping[str, tuple[str, Order]]) -> filters.ChoiceFilter:
-    return _one_of("Sort", {name: label for name, (label, _) in sorts.items()}, "leave")
 
 
 class ListFilterSet(filters.FilterSet):
@@ -250,22 +173,22 @@ class AssetFilterSet(ListFilterSet):
     )
     type = TypeFilter(label="Type", field_name="asset_type")
     model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
-    expires = _one_of("Expires", EXPIRIES, "filter_expires")
+    expires = one_of("Expires", EXPIRIES, "filter_expires")
     q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
-    seed = _seed_filter()
+    seed = seed_filter()
     mime = MimeFilter(label="MIME type", field_name="mime_type")
-    created_after = _since("Created from", "created_at")
-    created_before = _until("Created before", "created_at")
-    expires_after = _since("Expires from", "expires_at")
-    expires_before = _until("Expires before", "expires_at")
+    created_after = since("Created from", "created_at")
+    created_before = until("Created before", "created_at")
+    expires_after = since("Expires from", "expires_at")
+    expires_before = until("Expires before", "expires_at")
     size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
     size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
     setting = ConditionsFilter(label="Setting", method="filter_settings")
     same_prompt = SamePromptFilter(label="Same prompt", method="filter_likeness")
     same_settings = SameSettingsFilter(label="Same settings as", method="filter_likeness")
-    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
-    sort = _sort(SORTS)
-    view = _one_of("View", VIEWS, "leave")
+    verdict = one_of("Verdict", VERDICTS, "filter_verdict")
+    sort = sort_by(SORTS)
+    view = one_of("View", VIEWS, "leave")
 
     class Meta:
         model = WorkspaceAsset
@@ -322,20 +245,25 @@ class AssetFilterSet(ListFilterSet):
 
     # --- In two steps ---
 
+    def names(self) -> set[str]:
+        """The filters that are given; none where they are not understood."""
+        return set(self._values({})) if self.is_valid() else set()
+
     def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
         if not self.is_valid():
             return Selection(self.queryset.none(), Sieve())
-        values = {
-            name: value
-            for name, value in (self.form.cleaned_data | instead).items()
-            if value not in EMPTY_VALUES and name not in {*without, "sort", "view"}
-        }
+        values = {name: value for name, value in self._values(instead).items() if name not in without}
         in_order = names_in_order(self.order, set(values))
         ordered = self.queryset.all()
         for name in in_order:
             ordered = self.filters[name].filter(ordered, values[name])
         sieves = [self._sieve(name, value) for name, value in values.items() if name not in in_order]
         return Selection(ordered, reduce(and_, sieves, Sieve()))
+
+    def _values(self, instead: Mapping[str, Any]) -> dict[str, Any]:
+        values = (self.form.cleaned_data | instead).items()
+        shown = {"sort", "view"}
+        return {name: value for name, value in values if value not in EMPTY_VALUES and name not in shown}
 
     def _sieve(self, name: str, value: Any) -> Sieve:
         if name == "expires":
@@ -357,19 +285,19 @@ class LibraryFilterSet(ListFilterSet):
     sorts = LIBRARY_SORTS
 
     user = OwnerFilter(label="User", method="filter_user")
-    type = _one_of("Type", dict(WorkspaceAsset.Type.choices), "filter_type")
+    type = one_of("Type", dict(WorkspaceAsset.Type.choices), "filter_type")
     model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
     q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)
-    seed = _seed_filter()
+    seed = seed_filter()
     mime = MimeFilter(label="MIME type", field_name="mime_type")
     title = filters.CharFilter(label="Title has", field_name="custom_title", lookup_expr="icontains")
     tag = filters.CharFilter(label="Tag", method="filter_tag")
-    created_after = _since("Saved from", "created_at")
-    created_before = _until("Saved before", "created_at")
+    created_after = since("Saved from", "created_at")
+    created_before = until("Saved before", "created_at")
     size_min = SizeFilter(label="Size from", field_name="file_size_bytes", lookup_expr="gte")
     size_max = SizeFilter(label="Size up to", field_name="file_size_bytes", lookup_expr="lte")
-    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
-    sort = _sort(LIBRARY_SORTS)
+    verdict = one_of("Verdict", VERDICTS, "filter_verdict")
+    sort = sort_by(LIBRARY_SORTS)
 
     class Meta:
         model = LibraryAsset
@@ -404,12 +332,12 @@ class RemovedFilterSet(ListFilterSet):
     sorts = REMOVED_SORTS
     asset_id = "asset_id"
 
-    action = _one_of("Why", dict(Disposition.Action.choices), "filter_action")
+    action = one_of("Why", dict(Disposition.Action.choices), "filter_action")
     actor = ActorFilter(label="By", method="filter_actor")
     user = OwnerFilter(label="User", method="filter_user")
-    state = _one_of("State", REMOVED_STATES, "filter_state")
-    disposed_after = _since("Left from", "disposed_at")
-    disposed_before = _until("Left before", "disposed_at")
+    state = one_of("State", REMOVED_STATES, "filter_state")
+    disposed_after = since("Left from", "disposed_at")
+    disposed_before = until("Left before", "disposed_at")
     asset = filters.UUIDFilter(
         label="Asset", field_name="asset_id", error_messages={"invalid": "Write the UUID of an asset."}
     )
@@ -420,8 +348,8 @@ class RemovedFilterSet(ListFilterSet):
         max_value=BigIntegerField.MAX_BIGINT,
         error_messages={"invalid": "Write the number of an operation."},
     )
-    verdict = _one_of("Verdict", VERDICTS, "filter_verdict")
-    sort = _sort(REMOVED_SORTS)
+    verdict = one_of("Verdict", VERDICTS, "filter_verdict")
+    sort = sort_by(REMOVED_SORTS)
 
     class Meta:
         model = Disposition

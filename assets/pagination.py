@@ -8,7 +8,6 @@ from itertools import chain, islice, repeat
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, ValidationError
-from django.db import connections
 from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
@@ -16,6 +15,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
 
 from assets.instants import EARLIEST, LATEST
+from assets.time_limits import rows_within
 from assets.windows import first_rows
 
 # --- Keyset pages ------------------------------------------------------------
@@ -199,7 +199,11 @@ def _sifted(
         limit -= len(found)
         if not limit:
             return
-        last = ordered.values_list(_as_text(order), "pk")[window - 1 : window].first()
+        last = (
+            ordered.annotate(sorted_by=_as_text(order))
+            .values_list("sorted_by", "pk")[window - 1 : window]
+            .first()
+        )
         if last is None:
             return
         cursor = Cursor(*last)
@@ -249,12 +253,14 @@ class _Row(Func):
 
 
 class Count(NamedTuple):
-    """A number of rows, or the cap where there are more."""
+    """A number of rows, or the least that there are; of none at the least nothing is known."""
 
     number: int
     capped: bool = False
 
     def __str__(self) -> str:
+        if self.capped and not self.number:
+            return "…"
         return f"{self.number:,}{'+' if self.capped else ''}"
 
 
@@ -267,8 +273,13 @@ class Capped(NamedTuple):
     values: Sequence[str] = ()
 
 
-def capped_counts(wanted: Mapping[str, Capped]) -> dict[str, dict[str, Count]]:
-    """Each count by its key and the value counted (empty without `by`), all from one statement."""
+def capped_counts(
+    wanted: Mapping[str, Capped], *, time_limit: float | None = None
+) -> dict[str, dict[str, Count]]:
+    """Each count by its key and the value counted (empty without `by`), all from one statement.
+
+    Raises TimeLimitError where it takes more than the limit, in seconds.
+    """
     found: dict[str, dict[str, Count]] = {key: {} for key in wanted}
     statements, params = [], []
     for key, capped in wanted.items():
@@ -281,11 +292,9 @@ def capped_counts(wanted: Mapping[str, Capped]) -> dict[str, dict[str, Count]]:
         params += [key, *sql_params]
     if statements:
         using = next(iter(wanted.values())).queryset.db
-        with connections[using].cursor() as cursor:
-            cursor.execute(" UNION ALL ".join(statements), params)
-            for key, value, number in cursor.fetchall():
-                cap = wanted[key].cap
-                found[key][value] = Count(min(number, cap), number > cap)
+        for key, value, number in rows_within(using, time_limit, " UNION ALL ".join(statements), params):
+            cap = wanted[key].cap
+            found[key][value] = Count(min(number, cap), number > cap)
     return found
 
 

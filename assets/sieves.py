@@ -31,14 +31,22 @@ def names_in_order(order: Order, names: set[str]) -> set[str]:
     if "job" in names:
         return names
     if order.column == "expires_at":
-        return names & {"expires", "expires_after", "expires_before"}
+        return names & _EXPIRY
     if order.column == "file_size_bytes":
-        return names & {"size_min", "size_max"}
+        return names & _SIZES
     of_user_alone = "user" in names and not {"type", "model"} <= names
     return names & ({"user"} if of_user_alone else {"user", "type", "model"}) | names & _TIMES
 
 
 _TIMES = {"created_after", "created_before"}
+_EXPIRY = {"expires", "expires_after", "expires_before"}
+_SIZES = {"size_min", "size_max"}
+
+
+def are_countable(names: set[str]) -> bool:
+    """Whether an index alone counts what some filters leave, up to a cap."""
+    by_index = ({"user", "type", "model", *_TIMES}, _EXPIRY, _SIZES)
+    return "job" in names or any(names <= answered for answered in by_index)
 
 
 # --- What no index answers in order ---------------------------------------------
@@ -70,12 +78,17 @@ def likeness_sieve(example: Prompt | Request) -> Sieve:
 
 def verdict_sieve(verdict: str, asset_id: str = "id") -> Sieve:
     """By the verdict of each asset; or by every asset, here or gone, that has the verdict."""
-    standing = Review.objects.standing()
-    own = Subquery(standing.filter(asset_id=OuterRef(asset_id)).values("verdict")[:1])
+    has_verdict = Q(Exact(verdict_of_asset(asset_id), Value(verdict)))
     if verdict == "none":
-        return Sieve.of(Q(Exact(Coalesce(own, Value("none"), output_field=TextField()), Value("none"))))
-    every = standing.filter(verdict=verdict).values("asset_id")
-    return Sieve(cheap=Q(Exact(own, Value(verdict))), indexed=is_among(asset_id, every))
+        return Sieve.of(has_verdict)
+    every = Review.objects.standing().filter(verdict=verdict).values("asset_id")
+    return Sieve(cheap=has_verdict, indexed=is_among(asset_id, every))
+
+
+def verdict_of_asset(asset_id: str = "id") -> Coalesce:
+    """Looked up row by row, which is much for many rows."""
+    own = Review.objects.standing().filter(asset_id=OuterRef(asset_id)).values("verdict")[:1]
+    return Coalesce(Subquery(own), Value("none"), output_field=TextField())
 
 
 SIEVES: dict[str, Callable[[Any], Sieve]] = {

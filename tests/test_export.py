@@ -345,8 +345,8 @@ def time_out(monkeypatch, *, after):
     """The database gives up on the part that comes after so many."""
     real = export.walk
 
-    def walk(*args):
-        for number, rows in enumerate(real(*args)):
+    def walk(*args, **options):
+        for number, rows in enumerate(real(*args, **options)):
             if number == after:
                 raise OperationalError from QueryCanceled()
             yield rows

@@ -70,7 +70,7 @@ def test_facets_count_what_choosing_them_would_leave(fetch):
 
 
 def test_total_is_capped_and_counted_exactly_on_request(fetch, monkeypatch):
-    monkeypatch.setattr("assets.views.gallery.TOTAL_CAP", 5)
+    monkeypatch.setattr("assets.facets.TOTAL_CAP", 5)
     make_assets(7)
     shown = fetch("/assets/", type="image")
     assert "5+ assets" in shown.text

@@ -17,14 +17,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assets import bulk, dispositions
+from assets import bulk, dispositions, facets
 from assets.filters import AssetFilterSet
 from assets.forms import MOST_TICKED
 from assets.models import Disposition, LibraryAsset, Operation, Review, Verdict, WorkspaceAsset
 from assets.outcomes import DONE, GONE, failed
 from assets.purge import purge
 from assets.reviews import flagged, review, take_back, verdicts
-from assets.views import gallery
 from tests import samples
 from tests.factories import make_asset, make_assets
 from tests.html import Page
@@ -432,6 +431,8 @@ def test_lists_and_operations_select_by_verdict(client, reviewer, admin):
 
 def rows_read(query):
     """Of every step of the plan, as it ran."""
+    query = query.removeprefix(f"SET LOCAL statement_timeout = {facets.TIME_LIMIT * 1000:.0f}; ")
+    query = query.removesuffix("; SET LOCAL statement_timeout TO DEFAULT")
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
         waiting, rows = [cursor.fetchone()[0][0]["Plan"]], 0
@@ -470,16 +471,16 @@ def test_reviews_of_assets_that_have_left_cost_a_page_little(client, reviewer, q
 
 
 def test_assets_that_are_all_reviewed_cost_a_page_little(reviewer, monkeypatch):
-    monkeypatch.setattr(gallery, "MOST_LOOKED_UP", 20)
+    monkeypatch.setattr(facets, "MOST_LOOKED_UP", 20)
     review([asset.pk for asset in make_assets(300)], verdict=APPROVED, reviewer=reviewer)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE assets_review, workspace_assets")
     with CaptureQueriesContext(connection) as queries:
-        facets = gallery.count_facets(AssetFilterSet(QueryDict("model=sdxl")))
-    told = {option.label: str(option.count) for option in facets.verdicts}
-    assert told == {"approved": "300", "flagged": "0", "neither": "0+"}
+        counts = facets.count_facets(AssetFilterSet(QueryDict("model=sdxl")))
+    told = {verdict: str(count) for verdict, count in counts.verdicts.items()}
+    assert told == {"approved": "300", "flagged": "0", "none": "…"}
     [sql] = [each["sql"] for each in queries if "counted.value" in each["sql"]]
-    [none] = [part for part in sql.split(" UNION ALL ") if part.startswith("SELECT 'none',")]
+    [none] = [part for part in sql.split(" UNION ALL ") if "SELECT 'none'," in part]
     assert rows_read(none) < 300
 
 

@@ -4,6 +4,8 @@ from typing import Self
 
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorExact
 from django.db import models
+from django.db.models.functions import Collate, Length
+from django.db.models.lookups import Exact
 
 # The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
 PROMPT_WORDS = SearchVector("original_prompt", config="simple")
@@ -17,18 +19,29 @@ def has_words(words: str) -> models.Q:
 def has_letters_of(words: str) -> models.Q:
     """What every prompt with these words has, and hardly another: they are somewhere in its text.
 
-    Told from a row many times faster than its words.
+    Told from a row many times faster than its words, and of ASCII many times faster still.
     """
-    return models.Q(_HasEach("original_prompt", models.Value(words)))
+    is_ascii = Exact(_Bytes("original_prompt"), Length("original_prompt"))
+    in_ascii = _HasEach(Collate("original_prompt", "C"), models.Value(words))
+    return models.Q(
+        models.Case(
+            models.When(is_ascii, then=in_ascii), default=_HasEach("original_prompt", models.Value(words))
+        )
+    )
+
+
+class _Bytes(models.Func):
+    function, output_field = "octet_length", models.IntegerField()
 
 
 class _HasEach(models.Func):
     """Of the words as the database reads them, which takes others than Python does for words.
 
-    Without those that have a sigma: its small letter depends on what is around it.
+    Without those that have a sigma, whose small letter depends on what is around it, or an i without a dot,
+    whose capital is ASCII in Turkish.
     """
 
-    template = "(%(expressions)s)) AS word WHERE lexeme !~ '[σς]')))"
+    template = "(%(expressions)s)) AS word WHERE lexeme !~ '[σςı]')))"
     arg_joiner = (
         r" ILIKE ALL (ARRAY(SELECT chr(37) || regexp_replace(lexeme, '([\\_' || chr(37) || '])', '\\\1', 'g')"
         r" || chr(37) FROM unnest(to_tsvector('simple', "

@@ -1,31 +1,26 @@
 """The gallery: a filtered list of assets as a grid or a table, with its rail of filters."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from assets import facets
 from assets.access import viewers_only
 from assets.export import FORMATS
+from assets.facets import count_facets
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
-from assets.models import Review, WorkspaceAsset
-from assets.models.reviews import STANDING
-from assets.pagination import Capped, Count, CursorError, Page, capped_counts, keyset_page
+from assets.pagination import Count, CursorError, Page, keyset_page
 from assets.views.cards import cards, for_cards
 from assets.views.saved_views import rail_context
 from assets.views.status import status
 
 PAGE_SIZE = 60
-TOTAL_CAP = 10_000
-FACET_CAP = 1_000
-MOST_LOOKED_UP = 2_000  # assets, for the number of those without a verdict
-MOST_OPTIONS = 60  # of one facet
-OPTIONS_AGE = 60  # seconds for which a new type or model may be missing from the rail
+BY_EXPIRY = "expires_at"
 
 
 @require_safe
@@ -45,7 +40,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         )
     except CursorError as error:
         page, errors = Page([], "", ""), [*errors, str(error)]
-    facets = count_facets(filterset)
+    counts = count_facets(filterset)
     context = {
         "filterset": filterset,
         "status": status(),
@@ -56,9 +51,9 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
         "is_paged": bool(request.GET.get("after") or request.GET.get("before")),
-        "total": facets.total,
+        "total": at_least(counts.total, len(page.rows)),
         "count_url": f"{reverse('count')}?{filterset.query()}",
-        "facets": facets,
+        "facets": options_of(filterset, counts),
         "export_urls": export_urls("export", filterset),
         "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in SORTS.items()})),
         "views": list(switch(filterset, "view", VIEWS)),
@@ -169,77 +164,40 @@ class Facets(NamedTuple):
     models: list[Option]
     expiries: list[Option]
     verdicts: list[Option]
-    total: Count
 
 
-def count_facets(filterset: AssetFilterSet) -> Facets:
-    """How many assets each type, model, expiry and verdict would leave, by one statement with the total."""
-    values = facet_values() if filterset.is_valid() else {"asset_type": [], "model_used": []}
-    types = sorted({*WorkspaceAsset.Type.values, *values["asset_type"]})
-    models = values["model_used"]
-    wanted = {
-        "total": Capped(filterset.qs, TOTAL_CAP),
-        "type": Capped(filterset.select(without=["type"]), FACET_CAP, "asset_type", types),
-        "model": Capped(filterset.select(without=["model"]), FACET_CAP, "model_used", models),
-    }
-    wanted |= {name: Capped(filterset.select(expires=name), FACET_CAP) for name in EXPIRIES}
-    counts = capped_counts(wanted | _verdicts_to_count(filterset))
+def options_of(filterset: AssetFilterSet, counts: facets.Facets) -> Facets:
+    def option(name: str, value: str, label: str, count: Count) -> Option:
+        is_chosen = filterset.given().get(name) == [value]
+        changes = {name: None if is_chosen else value, **_soonest_first(filterset, name, value, is_chosen)}
+        return Option(label, filterset.query(**changes), is_chosen, count)
+
     return Facets(
-        types=[_option(filterset, "type", value, value, counts["type"][value]) for value in types],
-        models=_most_first(
-            _option(filterset, "model", value, value, counts["model"][value]) for value in models
-        ),
-        expiries=[
-            _option(filterset, "expires", name, label, counts[name][""]) for name, label in EXPIRIES.items()
-        ],
-        verdicts=[
-            _option(filterset, "verdict", name, label, _of_verdict(name, counts))
-            for name, label in VERDICTS.items()
-        ],
-        total=counts["total"][""],
+        types=[option("type", value, value, count) for value, count in counts.types.items()],
+        models=_most_first(option("model", value, value, count) for value, count in counts.models.items()),
+        expiries=[option("expires", name, EXPIRIES[name], count) for name, count in counts.expiries.items()],
+        verdicts=[option("verdict", name, VERDICTS[name], count) for name, count in counts.verdicts.items()],
     )
 
 
-def _verdicts_to_count(filterset: AssetFilterSet) -> dict[str, Capped]:
-    """Of each verdict the newest reviews alone are looked up: most are of assets that have left.
-
-    And without one some of the assets alone, since all may have been reviewed.
-    """
-    others = filterset.select(without=["verdict"])
-    some = AssetFilterSet(
-        QueryDict(), WorkspaceAsset.objects.among(others.order_by().values("id")[:MOST_LOOKED_UP])
-    )
-    wanted = {
-        "none": Capped(some.select(verdict="none"), FACET_CAP),
-        "none looked up": Capped(others, MOST_LOOKED_UP),
-    }
-    for verdict in STANDING:
-        newest = Review.objects.newest(verdict, FACET_CAP)
-        wanted[verdict] = Capped(others.among(newest.values("asset_id")), FACET_CAP)
-        wanted[f"{verdict} looked up"] = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
-    return wanted
-
-
-def _of_verdict(name: str, counts: Mapping[str, dict[str, Count]]) -> Count:
-    """More than counted, where not all were looked up."""
-    found, looked_up = counts[name][""], counts[f"{name} looked up"][""]
-    return found._replace(capped=found.capped or looked_up.capped)
-
-
-def _option(filterset: AssetFilterSet, name: str, value: str, label: str, count: Count) -> Option:
-    is_chosen = filterset.given().get(name) == [value]
-    return Option(label, filterset.query(**{name: None if is_chosen else value}), is_chosen, count)
+def _soonest_first(
+    filterset: AssetFilterSet, name: str, value: str, is_chosen: bool
+) -> dict[str, str | None]:
+    """What expires is listed soonest first, as long as it is chosen."""
+    if name != "expires" or value == "never":
+        return {}
+    if not is_chosen:
+        return {"sort": BY_EXPIRY}
+    return {"sort": None} if filterset.chosen_sort == BY_EXPIRY else {}
 
 
 def _most_first(options: Iterable[Option]) -> list[Option]:
     """Without those that would leave nothing: models are many."""
-    shown = [option for option in options if option.count.number or option.is_chosen]
+    shown = [option for option in options if option.count != Count(0) or option.is_chosen]
     return sorted(shown, key=lambda option: (-option.count.number, option.label))
 
 
-def facet_values() -> dict[str, list[str]]:
-    return cache.get_or_set(
-        "facet-values",
-        lambda: WorkspaceAsset.objects.all().distinct_values(["asset_type", "model_used"], MOST_OPTIONS),
-        OPTIONS_AGE,
-    )
+def at_least(count: Count, shown: int) -> Count:
+    """Of a sample there may be fewer than the page itself shows."""
+    shown = min(shown, facets.TOTAL_CAP)
+    return Count(shown, capped=True) if count.capped and count.number < shown else count

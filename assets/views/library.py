@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from assets.access import RESTORE, VIEW_LIBRARY, only_with, saved_or_404
+from assets.facets import TOTAL_CAP
 from assets.filters import LIBRARY_SORTS, LibraryFilterSet
 from assets.humanize import instant_text, since_text, span_text
 from assets.models import Disposition
@@ -18,7 +19,7 @@ from assets.storage import LIBRARY
 from assets.views.cards import for_library_cards, library_cards, page_url, short_id
 from assets.views.columns import Column, row_columns
 from assets.views.files import FileReport, report_on
-from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.gallery import PAGE_SIZE, chips, explain, export_urls, switch
 from assets.views.reviews import review_context
 from assets.views.settings import settings_context
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from assets import settings_view
 from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
+from assets.facets import TOTAL_CAP
 from assets.filters import REMOVED_SORTS, RemovedFilterSet
 from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.lossless import encode
@@ -22,7 +23,7 @@ from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_p
 from assets.reviews import verdicts
 from assets.views.cards import page_url, prompt_text, short_id
 from assets.views.columns import Column, settings_column
-from assets.views.gallery import PAGE_SIZE, TOTAL_CAP, chips, explain, export_urls, switch
+from assets.views.gallery import PAGE_SIZE, chips, explain, export_urls, switch
 from assets.views.reviews import review_context
 from assets.views.settings import settings_context
 from assets.views.status import status
