@@ -1,6 +1,5 @@
 """Compares the database with what the models need (`manage.py check --database default`)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.db import connections
-from django.db.models import Model
 
 from assets import departure_trigger
+from assets.indexes import needs
 from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
 from assets.models.upstream import StoreKey
 
@@ -58,43 +57,15 @@ def _compare(alias: str) -> list[CheckMessage]:
 
 def _missing_indexes(alias: str) -> Iterable[CheckMessage]:
     """Of those by which a clean-up finds the rows that name a file: without them it reads every row."""
-    editor = connections[alias].schema_editor(collect_sql=True)
-    for model in (WorkspaceAsset, LibraryAsset):
-        found = _index_definitions(alias, model)
-        there = {_gist(definition) for definition in found.values()}
-        for index in model._meta.indexes:
-            if not any(isinstance(part, StoreKey) for part in index.expressions):
-                continue
-            statement = str(index.create_sql(model, editor, concurrently=True))
-            if _gist(statement) in there:
-                continue
-            # Of another version of the dashboard, or broken off while it was made.
-            drop = f"DROP INDEX CONCURRENTLY {index.name}; " if index.name in found else ""
+    for need in needs(alias, (WorkspaceAsset, LibraryAsset)):
+        if need.is_missing and any(isinstance(part, StoreKey) for part in need.index.expressions):
             yield CheckWarning(
-                f"The table {model._meta.db_table} lacks the index {index.name}:"
+                f"The table {need.model._meta.db_table} lacks the index {need.index.name}:"
                 " each removal of files reads the whole table.",
-                hint=f"Its owner runs: {drop}{statement};",
-                obj=model,
+                hint=f"Its owner runs: {'; '.join(need.remedy)};",
+                obj=need.model,
                 id="assets.W002",
             )
-
-
-def _index_definitions(alias: str, model: type[Model]) -> dict[str, str]:
-    """What each index of a table is on, by its name; nothing for one that is not in use."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT relname, CASE WHEN indisvalid THEN pg_get_indexdef(indexrelid) ELSE '' END
-            FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(%s)
-            """,
-            [model._meta.db_table],
-        )
-        return dict(cursor.fetchall())
-
-
-def _gist(definition: str) -> str:
-    """An index's method and expression, without what PostgreSQL writes differently from us."""
-    return re.sub(r'::text(\[\])?|[\s()"]', "", definition.partition(" USING ")[2])
 
 
 def _columns(alias: str) -> dict[str, set[str]]:

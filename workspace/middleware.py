@@ -2,23 +2,39 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from psycopg.errors import QueryCanceled
 
+from assets.views.too_broad import too_broad
+from workspace.time_limit import time_limit
 
-class StatementTimeoutMiddleware:
-    """Answers a query that the database gave up on with advice instead of an error page."""
+READS = ("GET", "HEAD")
+TO_ANSWER = 2  # seconds, once the limit is reached
+
+
+class TimeLimitMiddleware:
+    """Limits the time that a page's statements take, and answers with advice where it is reached.
+
+    A change has the whole limit for each of its statements: it is not broken off between two of them. What
+    is streamed, such as an export, goes on for as long as it takes.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        if request.method not in READS:
+            return self.get_response(request)
+        with time_limit(settings.REQUEST_TIMEOUT) as request.time_limit:
+            return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError) and isinstance(exception.__cause__, QueryCanceled):
-            is_read = request.method in ("GET", "HEAD")
-            return render(request, "too_broad.html" if is_read else "busy.html", status=503)
-        return None
+        if not isinstance(exception, OperationalError) or not isinstance(exception.__cause__, QueryCanceled):
+            return None
+        if request.method not in READS:
+            return render(request, "busy.html", status=503)
+        request.time_limit.allow(TO_ANSWER)
+        return too_broad(request)

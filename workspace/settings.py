@@ -53,6 +53,9 @@ if _EXISTING and DASHBOARD_SCHEMA == "public":
 DATABASE_ROUTERS = ["workspace.routers.UpstreamRouter"]
 
 
+REQUEST_TIMEOUT = env.integer("REQUEST_TIMEOUT", 10, minimum=1, maximum=600)  # seconds
+
+
 def _database() -> dict:
     url = DATABASE_URL or localpg.ensure(DATA_DIR / "postgres", "workspace")
     try:
@@ -65,7 +68,8 @@ def _database() -> dict:
     parameters = [options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
     if WEB_PROCESS:
         # A page never waits long for one query, and its queries are too small for parallel workers.
-        parameters += ["-c statement_timeout=10s", "-c max_parallel_workers_per_gather=0", "-c jit=off"]
+        limit = f"-c statement_timeout={REQUEST_TIMEOUT}s"
+        parameters += [limit, "-c max_parallel_workers_per_gather=0", "-c jit=off"]
         options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
     options["options"] = " ".join(parameters).strip()
     return database
@@ -130,7 +134,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "workspace.middleware.StatementTimeoutMiddleware",
+    "workspace.middleware.TimeLimitMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "workspace.urls"

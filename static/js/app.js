@@ -102,7 +102,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target, pathInfo } = event.detail;
   const moved = new URL(xhr.responseURL).pathname !== new URL(pathInfo.requestPath, location.href).pathname;
-  if (!moved && (target.id !== "gallery" || (xhr.status === 200 && xhr.responseText.includes('id="gallery"')))) return;
+  const isPart = [200, 503].includes(xhr.status) && xhr.responseText.includes('id="gallery"');
+  if (target.id === "gallery" && isPart) event.detail.shouldSwap = true; // that it took too long, as well
+  if (!moved && (target.id !== "gallery" || isPart)) return;
   event.preventDefault();
   window.location.assign(xhr.responseURL);
 });

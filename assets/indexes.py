@@ -1,0 +1,212 @@
+"""Which indexes the pages need of the product's tables, and which of them a database has."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, HashIndex
+from django.core.cache import cache
+from django.db import connections
+from django.db.models import Index, Model
+
+from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+
+MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
+KEPT_FOR = 300  # seconds for which pages do not look for an index again
+
+# What each serves, for people who decide whether to make it.
+SERVES = {
+    "profiles_username_prefix": "suggestions of users",
+    "jobs_user_created": "suggestions of jobs",
+    "assets_newest": "the gallery as it opens, newest first",
+    "assets_user_newest": "a user's assets, newest first",
+    "assets_user_type_model_newest": "a user's assets of a type and model; a user's totals",
+    "assets_type_newest": "the gallery of one type",
+    "assets_type_model_newest": "the gallery of one type and model",
+    "assets_model_newest": "the gallery of one model; the models to choose from",
+    "assets_expiring": "what expires soon, soonest first; the clean-up",
+    "assets_largest": "the gallery, largest first",
+    "assets_file_key": "the removal of files: which assets name one",
+    "assets_thumbnail_key": "the removal of files: which assets name a thumbnail",
+    "assets_seed": "the gallery of one seed",
+    "assets_prompt": "what was made from the same prompt",
+    "assets_prompt_words": "words in the prompt",
+    "assets_settings": "conditions on settings",
+    "assets_ask_for_nothing": "what has the same settings, where those are empty",
+    "library_newest": "the library as it opens, newest first",
+    "library_user_newest": "what a user has saved",
+    "library_type_newest": "the library of one type",
+    "library_model_newest": "the library of one model",
+    "library_tags": "the library of one tag",
+    "library_largest": "the library, largest first",
+    "library_prompt_words": "words in the prompt of what was saved",
+    "library_file_key": "the removal of files: which saved assets name one",
+    "library_thumbnail_key": "the removal of files: which saved assets name a thumbnail",
+}
+# What the gallery's sorts and filters are without which index.
+_SORTED_BY = {
+    "created_at": ("assets_newest", "sorting by the time of creation"),
+    "expires_at": ("assets_expiring", "what expires soonest"),
+    "file_size_bytes": ("assets_largest", "largest first"),
+}
+_FILTERED_BY = {
+    "q": ("assets_prompt_words", "words in the prompt"),
+    "setting": ("assets_settings", "conditions on settings"),
+    "same_settings": ("assets_settings", "same settings"),
+    "same_prompt": ("assets_prompt", "same prompt"),
+    "seed": ("assets_seed", "seeds"),
+    "user": ("assets_user_newest", "users"),
+    "type": ("assets_type_newest", "types"),
+    "model": ("assets_model_newest", "models"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An index that is there."""
+
+    name: str
+    definition: str
+    is_valid: bool
+
+
+@dataclass(frozen=True)
+class Need:
+    """An index that pages need, and what is there of it."""
+
+    model: type[Model]
+    index: Index
+    statement: str
+    is_there: bool
+    nearly: str  # the name of one that does as well but for ties
+    in_the_way: bool  # one of its name, that is another or was broken off
+
+    @property
+    def serves(self) -> str:
+        return SERVES[self.index.name]
+
+    @property
+    def is_missing(self) -> bool:
+        return not self.is_there and not self.nearly
+
+    @property
+    def remedy(self) -> list[str]:
+        drop = [f"DROP INDEX CONCURRENTLY {self.index.name}"] if self.in_the_way else []
+        return [*drop, self.statement]
+
+
+def needs(alias: str = "default", models: Collection[type[Model]] = MODELS) -> Iterator[Need]:
+    """Each index of the models; of tables that are there."""
+    editor = connections[alias].schema_editor(collect_sql=True)
+    for model in models:
+        found = indexes_of(model, alias)
+        in_use = {gist(each.definition): each.name for each in found if each.is_valid}
+        for index in model._meta.indexes:
+            statement = str(index.create_sql(model, editor, concurrently=True))
+            wanted = gist(statement)
+            there = any(_answers(each, wanted) for each in in_use)
+            nearly = "" if there else next((in_use[each] for each in in_use if _nearly(each, wanted)), "")
+            named = any(each.name == index.name for each in found)
+            yield Need(model, index, statement, there, nearly, named and not there)
+
+
+def indexes_of(model: type[Model], alias: str = "default") -> list[Found]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT relname, pg_get_indexdef(indexrelid), indisvalid AND indisready
+            FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(%s)
+            ORDER BY relname
+            """,
+            [model._meta.db_table],
+        )
+        return [Found(*row) for row in cursor.fetchall()]
+
+
+# --- Comparing -------------------------------------------------------------------
+
+
+def gist(definition: str) -> str:
+    """An index's method, columns and condition, without what PostgreSQL writes differently from us."""
+    _, _, on = definition.partition(" ON ")
+    _, _, said = on.partition(" ")  # after the table
+    said = said.removeprefix("USING ") if said.startswith("USING ") else f"btree {said}"
+    return re.sub(r'::text(\[\])?|[\s()"]', "", said).lower()
+
+
+def _answers(there: str, wanted: str) -> bool:
+    """Whether an index is the one that is wanted, or does as well: the other way round, or with more."""
+    if there == wanted or not wanted.startswith("btree"):
+        return there == wanted
+    return any(there == way or (_is_plain(way) and there.startswith(f"{way},")) for way in _ways(wanted))
+
+
+def _nearly(there: str, wanted: str) -> bool:
+    """Whether all is there but the key, by which rows that are equal otherwise are sorted."""
+    shorter = re.sub(r",id(desc)?$", "", wanted)
+    return shorter != wanted and there in _ways(shorter)
+
+
+def _ways(wanted: str) -> list[str]:
+    """In both directions, where that can be told from the columns."""
+    if not _is_plain(wanted):
+        return [wanted]
+    columns = wanted.removeprefix("btree").split(",")
+    turned = [
+        column.removesuffix("desc") if column.endswith("desc") else f"{column}desc" for column in columns
+    ]
+    return [wanted, "btree" + ",".join(turned)]
+
+
+def _is_plain(wanted: str) -> bool:
+    return bool(re.fullmatch(r"btree[a-z_,]+", wanted)) and "include" not in wanted and "where" not in wanted
+
+
+# --- Sizes -----------------------------------------------------------------------
+
+_WIDTHS = {"UUIDField": 16, "DateTimeField": 8, "BigIntegerField": 8}  # bytes; text as short as names are
+_SHORT, _PER_ENTRY, _FILLED = 8, 12, 0.9
+_HASH, _INVERTED = 27, {"original_prompt": 40, "generation_settings": 19}  # as measured, bytes a row
+
+
+def rows_of(model: type[Model], alias: str = "default") -> int | None:
+    """As of when the table was last analysed, if it was."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", [model._meta.db_table])
+        found = cursor.fetchone()
+    return int(found[0]) if found and found[0] >= 0 else None
+
+
+def bytes_per_row(model: type[Model], index: Index) -> int:
+    """About as many as an index takes."""
+    if isinstance(index, HashIndex):
+        return _HASH
+    names = [name.lstrip("-") for name in index.fields]
+    if isinstance(index, GinIndex):
+        return _INVERTED.get(next(iter(names), "original_prompt"), _INVERTED["generation_settings"])
+    kinds = [model._meta.get_field(name) for name in [*names, *index.include]]
+    widths = [
+        _WIDTHS.get((kind.target_field if kind.is_relation else kind).get_internal_type(), _SHORT)
+        for kind in kinds
+    ]
+    return round((_PER_ENTRY + sum(widths or [_SHORT])) / _FILLED)
+
+
+# --- Telling on pages ------------------------------------------------------------
+
+
+def lacking(column: str, filters: Collection[str]) -> list[str]:
+    """What of a list of assets, by its sort and filters, no index answers in a product's own database."""
+    if settings.UPSTREAM_TABLES == "own" or "job" in filters:
+        return []
+    missing = cache.get_or_set("missing-indexes", _missing_names, KEPT_FOR)
+    wanted = [_FILTERED_BY[name] for name in _FILTERED_BY if name in filters]
+    # A list of one user, type or model has an order of its own.
+    if column != "created_at" or not {"user", "type", "model"} & set(filters):
+        wanted.append(_SORTED_BY[column])
+    return list(dict.fromkeys(what for name, what in wanted if name in missing))
+
+
+def _missing_names() -> set[str]:
+    return {need.index.name for need in needs(models=[WorkspaceAsset]) if need.is_missing}

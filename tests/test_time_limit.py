@@ -1,0 +1,150 @@
+"""The time that a page's statements may take together, with statements that really are slow."""
+
+import re
+import time
+from html import unescape
+from urllib.parse import parse_qs
+
+import pytest
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from tests.factories import make_asset
+from workspace.time_limit import TimeLimit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def limit(settings, monkeypatch):
+    """Told from the first statement on: here no connection has a limit of its own."""
+    settings.REQUEST_TIMEOUT = 2
+    monkeypatch.setattr("workspace.time_limit.QUICK", 0)
+
+
+def sleep(seconds, times=1):
+    with connection.cursor() as cursor:
+        for _ in range(times):
+            cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def be_slow(monkeypatch, seconds, times=1, place="assets.views.gallery.rail_context"):
+    real = import_string(place)
+
+    def slow(*args, **kwargs):
+        sleep(seconds, times)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(place, slow)
+
+
+def timeout_of_session():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return cursor.fetchone()[0]
+
+
+def ways(response):
+    """The label of each link of the answer, and the parameters it leads to."""
+    found = re.findall(r'<a class="button" href="[^"?]*\?([^"]*)">(.*?)</a>', response.content.decode())
+    return {unescape(label): parse_qs(unescape(query)) for query, label in found}
+
+
+def test_statements_that_are_each_short_have_one_limit_together(client, staff, limit, monkeypatch):
+    be_slow(monkeypatch, 0.3, times=20)
+    client.force_login(staff)
+    started = time.monotonic()
+    response = client.get("/assets/")
+    assert response.status_code == 503
+    assert 2 <= time.monotonic() - started < 5
+    assert "stopped after 2 second" in response.content.decode()
+    assert timeout_of_session() == "0"
+
+
+def test_a_statement_that_fits_in_what_is_left_is_not_cut(client, staff, limit, monkeypatch):
+    be_slow(monkeypatch, 0.3)
+    client.force_login(staff)
+    assert client.get("/assets/").status_code == 200
+    assert timeout_of_session() == "0"
+
+
+def test_a_quick_page_tells_the_database_nothing(client, staff, monkeypatch):
+    told = []
+    monkeypatch.setattr("workspace.time_limit.QUICK", 60)
+    monkeypatch.setattr(TimeLimit, "_run", lambda limit, statement: told.append(statement))
+    client.force_login(staff)
+    assert client.get("/assets/").status_code == 200
+    assert told == []
+
+
+def test_an_export_goes_on_after_the_limit(client, staff, limit, monkeypatch):
+    for _ in range(4):
+        make_asset()
+    monkeypatch.setattr("assets.export.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("assets.views.export._hang_up", lambda: sleep(0.8))
+    client.force_login(staff)
+    response = client.get("/assets/export.jsonl")
+    assert len(b"".join(response.streaming_content).splitlines()) == 4
+    assert timeout_of_session() == "0"
+
+
+def test_a_change_is_not_broken_off_between_its_statements(client, admin, limit, monkeypatch):
+    asset = make_asset()
+    be_slow(monkeypatch, 1.2, times=2, place="assets.dispositions.delete")
+    client.force_login(admin)
+    assert client.post(f"/assets/{asset.id}/delete").status_code == 302
+
+
+def test_the_answer_names_what_was_asked_for_and_leads_to_less(client, staff, limit, settings, monkeypatch):
+    be_slow(monkeypatch, 5)
+    client.force_login(staff)
+    response = client.get(
+        "/assets/?q=fox+%3Cb%3E&setting=steps%3E3&setting=a%3D1&model=sdxl&sort=-file_size_bytes&after=1~2"
+    )
+    text = response.content.decode()
+    for asked in ("Prompt words: fox &lt;b&gt;", "Setting: steps&gt;3", "Setting: a=1", "Model: sdxl"):
+        assert asked in text
+    found = ways(response)
+    given = {
+        "q": ["fox <b>"],
+        "setting": ["steps>3", "a=1"],
+        "model": ["sdxl"],
+        "sort": ["-file_size_bytes"],
+    }
+    assert found["only videos"] == given | {"type": ["video"]}
+    assert found["without the prompt words"] == {key: given[key] for key in given if key != "q"}
+    assert found["without the settings"] == {key: given[key] for key in given if key != "setting"}
+    assert found["newest first"] == {key: given[key] for key in given if key != "sort"}
+    assert found["created within the last day"].keys() == {*given, "created_after"}
+    monkeypatch.undo()
+    settings.REQUEST_TIMEOUT = 60
+    for query in found.values():
+        page = client.get("/assets/", query)
+        assert page.status_code == 200
+        assert 'role="alert"' not in page.content.decode()
+
+
+def test_what_was_asked_for_is_not_offered_again(client, staff, limit, monkeypatch):
+    be_slow(monkeypatch, 5)
+    client.force_login(staff)
+    found = ways(client.get("/assets/?type=video&created_after=2026-01-01"))
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "query", ["q=%00", "setting=%ED%A0%80&odd=1&type=&model=" + "x" * 5000], ids=["NUL", "surrogate"]
+)
+def test_the_answer_bears_any_question(client, staff, limit, monkeypatch, query):
+    be_slow(monkeypatch, 5)
+    client.force_login(staff)
+    assert client.get(f"/assets/?{query}").status_code == 503
+
+
+def test_other_pages_and_the_admin_say_so_as_well(client, admin, limit, monkeypatch):
+    client.force_login(admin)
+    be_slow(monkeypatch, 5, place="assets.views.library.render")
+    assert "only images" in ways(client.get("/library/?q=fox"))
+    monkeypatch.setattr("assets.admin.WorkspaceAssetAdmin.get_queryset", lambda *_: sleep(5))
+    response = client.get("/admin/assets/workspaceasset/?q=fox")
+    assert response.status_code == 503
+    assert "Without search and filters" in response.content.decode()
