@@ -20,6 +20,7 @@ from assets.setting_conditions import MAX_LENGTH, path_text, text_of
 NEWEST = 2_000  # assets of the selection that are looked at
 MOST_KEYS = 100
 _MOST_BYTES = 65_536  # of the settings of one asset
+_MOST_IN_ALL = 1_500_000  # bytes of settings: of a usual size, those of all that are looked at
 _MOST_TEXT = 600  # characters of a value; a condition has fewer
 
 
@@ -51,19 +52,24 @@ class Key:
 class Occurring:
     looked_at: int
     keys: list[Key]
-
-    @property
-    def is_part(self) -> bool:
-        """Whether there are more assets than were looked at."""
-        return self.looked_at == NEWEST
+    is_part: bool = False  # whether there are more assets than were looked at
 
 
 _OCCURRING = """
-    WITH newest AS MATERIALIZED (
-        SELECT CASE WHEN pg_column_size(settings) <= {bytes} AND octet_length(settings::text) <= {bytes}
-               AND jsonb_typeof(settings) = 'object' THEN settings END AS settings
+    WITH stored AS MATERIALIZED (
+        SELECT settings, sum(coalesce(pg_column_size(settings), 0)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
         FROM ({newest}) AS newest (settings)
     ),
+    written AS MATERIALIZED (
+        SELECT settings,
+            sum(coalesce(octet_length(settings::text), 0)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
+        FROM (
+            SELECT CASE WHEN pg_column_size(settings) <= {bytes} AND octet_length(settings::text) <= {bytes}
+                   AND jsonb_typeof(settings) = 'object' THEN settings END AS settings
+            FROM stored WHERE bytes <= {in_all}
+        ) AS small
+    ),
+    newest AS MATERIALIZED (SELECT settings FROM written WHERE bytes <= {in_all}),
     first AS (
         SELECT ARRAY[key] AS path, value FROM newest, jsonb_each(settings)
         WHERE %s::text[] IS NULL OR key = (%s::text[])[1]
@@ -86,7 +92,7 @@ _OCCURRING = """
     )
     SELECT key_rank, value_rank, path, of_key::bigint, different, number, text FROM ranked
     WHERE key_rank <= {keys} AND value_rank <= %s
-    UNION ALL SELECT 0, 0, NULL, NULL, NULL, count(*), NULL FROM newest
+    UNION ALL SELECT 0, 0, NULL, NULL, (SELECT count(*) FROM stored), count(*), NULL FROM newest
     ORDER BY key_rank, value_rank
 """
 _INSIDE = "jsonb_each(CASE WHEN jsonb_typeof(value) = 'object' THEN value END)"
@@ -101,12 +107,20 @@ def occurring(
         sql, params = newest.query.get_compiler(using=newest.db).as_sql()
     except EmptyResultSet:
         return Occurring(0, [])
-    sizes = {"bytes": _MOST_BYTES, "text": _MOST_TEXT, "keys": MOST_KEYS, "inside": _INSIDE}
+    sizes = {
+        "bytes": _MOST_BYTES,
+        "text": _MOST_TEXT,
+        "keys": MOST_KEYS,
+        "in_all": _MOST_IN_ALL,
+        "inside": _INSIDE,
+    }
     wanted = list(path) if path else None
     with connections[newest.db].cursor() as cursor:
-        cursor.execute(_OCCURRING.format(newest=sql, **sizes), [*params, *[wanted] * 4, values])
-        [(*_, looked_at, _), *rows] = cursor.fetchall()
-    return Occurring(looked_at, _keys(rows))
+        cursor.execute(
+            _OCCURRING.format(newest=sql, inside=_INSIDE, **sizes), [*params, *[wanted] * 4, values]
+        )
+        [(*_, number, looked_at, _), *rows] = cursor.fetchall()
+    return Occurring(looked_at, _keys(rows), is_part=looked_at < number or number == NEWEST)
 
 
 def _keys(rows: list[tuple]) -> list[Key]:

@@ -207,3 +207,15 @@ def test_what_is_not_understood_says_so(fetch):
     shown = fetch(f"{PAGE}?seed=x&colour=red")
     assert len(shown.errors) == 2
     assert links(shown) == []
+
+
+def test_settings_with_thousands_of_odd_keys_are_looked_at_up_to_so_many_bytes(db, monkeypatch):
+    monkeypatch.setattr("assets.setting_values._MOST_IN_ALL", 5_000)
+    for number in range(4):
+        make_asset(generation_settings={f"key-{number}-{key}": key for key in range(100)})
+    found = occurring(WorkspaceAsset.objects.all(), values=3)
+    assert 0 < found.looked_at < 4
+    assert found.is_part
+    monkeypatch.undo()
+    assert occurring(WorkspaceAsset.objects.all(), values=3).looked_at == 4
+    assert not occurring(WorkspaceAsset.objects.all(), values=3).is_part
