@@ -20,7 +20,7 @@ from assets.setting_conditions import MAX_LENGTH, path_text, text_of
 NEWEST = 2_000  # assets of the selection that are looked at
 MOST_KEYS = 100
 _MOST_BYTES = 65_536  # of the settings of one asset
-_MOST_IN_ALL = 1_500_000  # bytes of settings: of a usual size, those of all that are looked at
+_MOST_IN_ALL = 1_000_000  # bytes of settings: of a usual size, those of all that are looked at
 _MOST_TEXT = 600  # characters of a value; a condition has fewer
 
 
@@ -107,18 +107,11 @@ def occurring(
         sql, params = newest.query.get_compiler(using=newest.db).as_sql()
     except EmptyResultSet:
         return Occurring(0, [])
-    sizes = {
-        "bytes": _MOST_BYTES,
-        "text": _MOST_TEXT,
-        "keys": MOST_KEYS,
-        "in_all": _MOST_IN_ALL,
-        "inside": _INSIDE,
-    }
+    sizes = {"bytes": _MOST_BYTES, "in_all": _MOST_IN_ALL, "text": _MOST_TEXT, "keys": MOST_KEYS}
+    statement = _OCCURRING.format(newest=sql, inside=_INSIDE, **sizes)
     wanted = list(path) if path else None
     with connections[newest.db].cursor() as cursor:
-        cursor.execute(
-            _OCCURRING.format(newest=sql, inside=_INSIDE, **sizes), [*params, *[wanted] * 4, values]
-        )
+        cursor.execute(statement, [*params, *[wanted] * 4, values])
         [(*_, number, looked_at, _), *rows] = cursor.fetchall()
     return Occurring(looked_at, _keys(rows), is_part=looked_at < number or number == NEWEST)
 

@@ -316,6 +316,35 @@ def test_check_accepts_the_database(product):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_index_advice_prints_is_all_that_its_owner_has_to_run(tmp_path_factory):
+    made = Product(tmp_path_factory.mktemp("data"))
+    try:
+        assert made.manage("migrate").returncode == 0
+        with made.connect() as owner:
+            owner.execute("CREATE INDEX assets_seed ON workspace_assets (mime_type)")
+            owner.execute("CREATE INDEX of_ours ON workspace_assets (created_at, id)")
+            owner.execute("INSERT INTO workspace_assets SELECT * FROM workspace_assets WHERE false")
+            advice = made.manage("index_advice")
+            assert advice.returncode == 1
+            statements = [part.strip() for part in advice.stdout.split(";\n") if part.strip()]
+            named = {line for line in advice.stdout.splitlines() if line.startswith("CREATE")}
+            # Of the product's own: by user and by time of expiry, but for ties; and ours, read backwards.
+            assert "-- Nearly there: idx_workspace_assets_user, for" in advice.stdout
+            assert "-- Nearly there: idx_workspace_assets_expires, for" in advice.stdout
+            assert not any(
+                f'"{name}"' in line for name in ("assets_newest", "library_tags") for line in named
+            )
+            assert "DROP INDEX CONCURRENTLY assets_seed" in advice.stdout
+            for statement in statements:
+                owner.execute(statement)
+        again = made.manage("index_advice")
+        assert (again.returncode, "CREATE" in again.stdout) == (0, False), again.stdout
+        listed = json.loads(made.manage("index_advice", "--json").stdout)
+        assert {each["state"] for each in listed} == {"there", "nearly"}
+    finally:
+        made.drop()
+
+
 # --- A database that lacks something ---------------------------------------------
 
 

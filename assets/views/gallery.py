@@ -16,6 +16,7 @@ from assets.facets import count_facets
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
 from assets.pagination import Count, CursorError, Page, keyset_page
 from assets.views.cards import cards, for_cards
+from assets.views.notices import notices
 from assets.views.saved_views import rail_context
 from assets.views.status import status
 
@@ -45,6 +46,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "filterset": filterset,
         "status": status(),
         "errors": errors,
+        "notices": list(notices(filterset)),
         "chips": list(chips(filterset)),
         "cards": cards(page.rows, filterset.now, filterset.query()),
         "first_url": f"?{filterset.query()}",

@@ -1,0 +1,35 @@
+"""What a list cannot promise here, in calm sentences."""
+
+from collections.abc import Iterator
+
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+
+from assets.filters import AssetFilterSet
+from assets.indexes import lacking
+from assets.models import KnownSettings
+
+
+def notices(filterset: AssetFilterSet) -> Iterator[str]:
+    if not filterset.is_valid():
+        return
+    if missing := lacking(filterset.order.column, filterset.given().keys()):
+        yield (
+            f"This database has no index for {' and '.join(missing)}: it may be slow,"
+            " add a user, a type or a date."
+        )
+    conditions = filterset.form.cleaned_data["setting"] or []
+    if any(condition.operator != "=" for condition in conditions):
+        yield from _how_settings_are_known()
+
+
+def _how_settings_are_known() -> Iterator[str]:
+    known = KnownSettings.objects.first()
+    if known is None or known.complete_at is None:
+        yield "Settings are still being looked through: rare ones may take too long to find."
+        return
+    looked_at = date_format(localtime(known.complete_at), "j M, H:i")
+    yield (
+        f"All settings were last looked through on {looked_at}: a rare value that was changed in an"
+        " older asset since then may be missing here."
+    )
