@@ -1,7 +1,7 @@
 # Everything that is done with this project, from a machine with Python 3.11 or newer and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench-lifecycle clean
+.PHONY: help run test lint format bench bench-lifecycle clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,9 @@ format: $(VENV)/.test ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	git ls-files 'templates/*.html' | xargs $(BIN)/djade --target-version 5.2
+
+bench: $(VENV)/.run ## Measure pages against bare SQL and the stock admin, in var/bench-ROWS (ROWS=10000000 for the large table)
+	@DATA_DIR=$${DATA_DIR:-var/bench-$${ROWS:-1000000}} $(BIN)/python -m bench.pages
 
 bench-lifecycle: $(VENV)/.run ## Measure leaving, saving and coming back, in var/bench (ROWS=100000 for a short trial)
 	@$(BIN)/python -m bench.lifecycle

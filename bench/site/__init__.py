@@ -1,0 +1,1 @@
+"""What the web servers of a benchmark serve: the dashboard with its times told, and the stock admin."""

@@ -1,0 +1,48 @@
+"""Parts of the gallery on their own."""
+
+import threading
+from typing import Any
+from unittest.mock import patch
+
+from django.contrib.auth.context_processors import PermWrapper
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
+from django.template.loader import render_to_string
+
+from assets.filters import AssetFilterSet
+from assets.pagination import Capped, capped_counts
+from assets.views import gallery
+
+_first_page: dict[str, Any] = {}
+_keeping = threading.Lock()
+
+
+def facets(request: HttpRequest) -> HttpResponse:
+    """The counts of the rail, and the total."""
+    found = gallery.count_facets(AssetFilterSet(request.GET))
+    return JsonResponse({name: str(value) for name, value in found._asdict().items()})
+
+
+def total(request: HttpRequest) -> HttpResponse:
+    """What stands above the list: 10,000+ where there are more."""
+    rows = Capped(AssetFilterSet(request.GET).qs, gallery.TOTAL_CAP)
+    return JsonResponse({"total": str(capped_counts({"": rows})[""][""])})
+
+
+@login_not_required
+def bare(request: HttpRequest) -> HttpResponse:
+    """The first page from memory: its template alone, and nothing asked of the database."""
+    return HttpResponse(render_to_string("assets/gallery.html", _kept_context(request)))
+
+
+def _kept_context(request: HttpRequest) -> dict[str, Any]:
+    """Of the first page, as it was for whoever asked first."""
+    with _keeping:
+        if not _first_page:
+            with patch.object(gallery, "render", return_value=HttpResponse()) as render:
+                gallery.gallery(request)
+            user = request.user
+            _first_page.update(render.call_args.args[2], request=request, user=user, messages=[])
+            _first_page.update(perms=PermWrapper(user), csrf_token=get_token(request))
+    return _first_page
