@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from typing import Any, NamedTuple
 
 import psycopg
@@ -28,6 +28,7 @@ class Answer(NamedTuple):
     server_ms: float = 0
     sql_ms: float = 0
     statements: int = 0
+    has_given_up: bool = False  # a page that its time limit ended, with advice
 
 
 class NoAnswerError(Exception):
@@ -47,6 +48,13 @@ class Site:
         self.connection = HTTPConnection(HOST, self.port, timeout=PATIENCE + 5)
 
     def ask(self, path: str) -> Answer:
+        try:
+            return self._ask(path)
+        except (RemoteDisconnected, BrokenPipeError):  # it had been idle for long
+            self._connect()
+            return self._ask(path)
+
+    def _ask(self, path: str) -> Answer:
         begun = time.perf_counter()
         try:
             self.connection.request("GET", path, headers=self.headers)
@@ -59,13 +67,18 @@ class Site:
         ms = (time.perf_counter() - begun) * 1000
         if response.status == 500 and ms >= PATIENCE * 1000:
             raise NoAnswerError
-        if response.status != 200:
+        if response.status not in (200, 503):
             raise WrongAnswerError(f"{path} answers with status {response.status}")
         told = {
             name: float(value) for name, value in _TOLD.findall(response.headers.get("Server-Timing", ""))
         }
         return Answer(
-            ms, body.decode(), told.get("total", 0), told.get("sql", 0), int(told.get("statements", 0))
+            ms,
+            body.decode(),
+            told.get("total", 0),
+            told.get("sql", 0),
+            int(told.get("statements", 0)),
+            has_given_up=response.status == 503,
         )
 
 

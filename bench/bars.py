@@ -57,6 +57,8 @@ def _of_run(rows: int, run: Mapping[str, Any]) -> Iterator[Bar]:
     yield Bar(
         f"{at}: SQL of a page at most {OVER_FLOOR:g} × its floor", not missed, _detail(missed, over, "×")
     )
+    gave_up = [name for name, request in requests.items() if request["gave_up"]]
+    yield Bar(f"{at}: no page gives up", not gave_up, ", ".join(gave_up) or "none did")
     slow = {name: request["ours"]["p95"] for name, request in requests.items()}
     missed = _over(slow, SLOWEST_MS)
     yield Bar(f"{at}: p95 at most {SLOWEST_MS} ms", not missed, _detail(missed, slow, "ms"))

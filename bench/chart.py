@@ -63,7 +63,7 @@ def _grid(height: int) -> Iterator[str]:
 
 def _row(request: Mapping[str, Any], y: float) -> Iterator[str]:
     """A line from the least to the most of the three, and their marks on it."""
-    yield f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(request["name"])}</text>'
+    yield f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(request["name"], quote=False)}</text>'
     times = {side: request[side]["p50"] for side in SIDES if request[side]}
     if request["stock_is_too_slow"]:
         times["stock"] = PATIENCE * 1000

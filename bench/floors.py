@@ -182,8 +182,8 @@ def of_user(user: str, jobs: int) -> list[Statement]:
             f" WHERE user_id = {user} ORDER BY created_at DESC LIMIT {jobs}"
         ),
         Statement(
-            "SELECT asset_type, count(*), sum(file_size_bytes) FROM workspace_assets"
-            f" WHERE user_id = {user} GROUP BY asset_type"
+            "SELECT asset_type, count, bytes, as_of FROM assets_rollup, assets_refresh"
+            f" WHERE user_id = {user} AND kind = 'user'"
         ),
     ]
 

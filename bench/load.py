@@ -12,25 +12,24 @@ from typing import Any
 from bench.serving import HOST
 
 CONNECTIONS = 8
-TURNS = 3  # of each page, one after the other
 FIRST, BARE = "/assets/", "/bench/bare/"
 
 
-def load(port: int, cookie: str, seconds: int) -> dict[str, Any]:
-    """The first page, and the same from memory, in turns."""
+def load(port: int, cookie: str, *, seconds: int, turns: int) -> dict[str, Any]:
+    """The first page, and the same from memory, one after the other; the best turn of each counts."""
     tool = "wrk" if shutil.which("wrk") else "python"
     press = _by_wrk if tool == "wrk" else _by_threads
     found: dict[str, list[tuple[float, int]]] = {FIRST: [], BARE: []}
-    for _ in range(TURNS):
-        for path, turns in found.items():
-            turns.append(press(port, path, cookie, seconds))
-    rates = {path: max(rate for rate, _ in turns) for path, turns in found.items()}
+    for _ in range(turns):
+        for path, pressed in found.items():
+            pressed.append(press(port, path, cookie, seconds))
+    rates = {path: max(rate for rate, _ in pressed) for path, pressed in found.items()}
     return {
         "tool": tool,
         "connections": CONNECTIONS,
         "first_page": rates[FIRST],
         "bare": rates[BARE],
-        "errors": sum(errors for turns in found.values() for _, errors in turns),
+        "errors": sum(errors for pressed in found.values() for _, errors in pressed),
     }
 
 

@@ -79,7 +79,7 @@ def visitor(name: str, *, group: str = "", is_superuser: bool = False) -> Visito
     user, _ = User.objects.update_or_create(username=name, defaults=values)
     user.groups.set(Group.objects.filter(name=group))
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     return Visitor(user.pk, client.session.session_key)
 
 

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import Index, Model, UniqueConstraint
 
+from assets import rollups
 from assets.models import Job, WorkspaceAsset
 from assets.models.upstream import ASSET_LIFETIME
 from bench.ground import Progress, actor, connect
@@ -27,9 +28,15 @@ FILLED = ("workspace_assets", "jobs", "profiles", "assets_review", "assets_dispo
 
 
 def build(rows: int) -> datetime:
-    """Makes the table unless it is there and fresh; returns when it was made."""
+    """Makes the table unless it is there and fresh, with what is counted of it; returns when it was made."""
     call_command("migrate", verbosity=0)
-    bare = connect()
+    made_at = _build(connect(), rows)
+    _say("Counting the whole table for the overview …")
+    rollups.refresh(anew=True)
+    return made_at
+
+
+def _build(bare: psycopg.Connection, rows: int) -> datetime:
     bare.execute("CREATE TABLE IF NOT EXISTS bench_table (rows bigint, made_at timestamptz)")
     made = bare.execute("SELECT made_at FROM bench_table WHERE rows = %s", [rows]).fetchone()
     if made and datetime.now(UTC) - made[0] < STALE:
