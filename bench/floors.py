@@ -5,9 +5,10 @@ from typing import Any
 
 from psycopg.sql import Literal
 
+from assets.facets import FACET_CAP, TOTAL_CAP
 from assets.filters import EXPIRY_WINDOWS
 from assets.models.reviews import STANDING
-from assets.views.gallery import FACET_CAP, PAGE_SIZE, TOTAL_CAP
+from assets.views.gallery import PAGE_SIZE
 from bench.asking import Statement
 
 # ruff: noqa: S608  (written here, their values quoted)
@@ -109,35 +110,46 @@ def total(where: str = "true", cap: int = TOTAL_CAP) -> Statement:
     return Statement(f"SELECT {_capped(where, cap)}")
 
 
-def rail(models: Iterable[str], given: Mapping[str, str]) -> Statement:
-    """Each option counted by a range of an index; `given` are the conditions, by the facet they belong to."""
+def rail(models: Iterable[str], given: Mapping[str, str], order: str = NEWEST) -> tuple[Statement, ...]:
+    """Each option counted by a range of an index, and where none has it, among the first rows of the list.
+
+    `given` are the conditions, by the facet they belong to.
+    """
 
     def others(*facets: str) -> str:
         return " AND ".join(
             [condition for name, condition in given.items() if name not in facets] or ["true"]
         )
 
+    def is_indexed(facet: str) -> bool:
+        names = {*given, facet}
+        return "job" in names or "expires" not in names or len(names) == 1
+
     every = others()
     counts = {"total": _capped(every, TOTAL_CAP)}
-    for value in ("image", "video"):
-        counts[value] = _capped(f"{others('type')} AND asset_type = {literal(value)}")
-    for value in models:
-        counts[value] = _capped(f"{others('model')} AND model_used = {literal(value)}")
-    for name, condition in _expiries().items():
-        counts[name] = _capped(f"{others('expires')} AND {condition}")
-    for verdict in STANDING:
-        counts[verdict] = f"(SELECT count(*) FROM {_reviewed(verdict)} AND {every})"
-    return Statement(" UNION ALL ".join(f"SELECT {literal(name)}, {sql}" for name, sql in counts.items()))
+    counts |= {verdict: f"(SELECT count(*) FROM {_reviewed(verdict)} AND {every})" for verdict in STANDING}
+    options = {
+        "type": {value: f"asset_type = {literal(value)}" for value in ("image", "video")},
+        "model": {value: f"model_used = {literal(value)}" for value in models},
+        "expires": _expiries(),
+    }
+    for facet, conditions in options.items():
+        if is_indexed(facet):
+            for value, condition in conditions.items():
+                counts[value] = _capped(f"{others(facet)} AND {condition}")
+    counted = " UNION ALL ".join(f"SELECT {literal(name)}, {sql}" for name, sql in counts.items())
+    sampled = () if all(map(is_indexed, options)) else (rail_of_head("true", every, order),)
+    return (Statement(counted), *sampled)
 
 
 def rail_of(where: str) -> Statement:
     """All rows of an index without order, grouped once."""
-    return _grouped(f"SELECT {_COUNTED} FROM workspace_assets WHERE {where} LIMIT {GATHERED}")
+    return _grouped(f"SELECT {_COUNTED} FROM workspace_assets WHERE {where} LIMIT {PROBED}")
 
 
-def rail_of_head(where: str) -> Statement:
+def rail_of_head(where: str, every: str = "true", order: str = NEWEST) -> Statement:
     """Of the first rows of the list, where those are enough to say how many there are at least."""
-    head = f"SELECT * FROM workspace_assets ORDER BY {NEWEST} LIMIT {PROBED}"
+    head = f"SELECT * FROM workspace_assets WHERE {every} ORDER BY {order} LIMIT {PROBED}"
     return _grouped(f"SELECT {_COUNTED} FROM ({head}) AS head WHERE {where}")
 
 
@@ -184,6 +196,17 @@ def of_user(user: str, jobs: int) -> list[Statement]:
         Statement(
             "SELECT asset_type, count, bytes, as_of FROM assets_rollup, assets_refresh"
             f" WHERE user_id = {user} AND kind = 'user'"
+        ),
+    ]
+
+
+def of_overview() -> list[Statement]:
+    return [
+        Statement("SELECT * FROM assets_rollup WHERE kind <> 'user'"),
+        Statement("SELECT * FROM assets_refresh"),
+        Statement(
+            "SELECT id, username FROM profiles WHERE id = ANY"
+            " (ARRAY(SELECT user_id FROM assets_rollup WHERE kind = 'top_user'))"
         ),
     ]
 

@@ -1,6 +1,6 @@
 """What is asked of the three sides: a page of ours, the statements of its floor, the stock admin's page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -68,13 +68,13 @@ def requests(rows: int) -> list[Request]:
 
 
 def _gallery(
-    name: str, lists: Statement, rail: Statement, stock: str | None = None, **query: object
+    name: str, lists: Statement, rail: Sequence[Statement], stock: str | None = None, **query: object
 ) -> Request:
     return Request(
         name,
         f"/assets/?{urlencode(query)}",
         lists,
-        (rail, _SAVED_VIEWS),
+        (*rail, _SAVED_VIEWS),
         stock="" if stock is None else f"{STOCK_LIST}?{stock}",
     )
 
@@ -87,7 +87,7 @@ def _ordered(
 ) -> Request:
     """A list that an index in its order answers."""
     lists = floors.listed(" AND ".join(given.values()) or "true", order)
-    return _gallery(name, lists, floors.rail(ALL_MODELS, given), stock, **query)
+    return _gallery(name, lists, floors.rail(ALL_MODELS, given, order), stock, **query)
 
 
 def _lists(known: Sample) -> Iterator[Request]:
@@ -115,16 +115,16 @@ def _lists(known: Sample) -> Iterator[Request]:
 def _words() -> Iterator[Request]:
     head = floors.probed(floors.head_has_word(COMMON))
     yield _gallery(
-        "word, common", head, floors.rail_of_head(floors.head_has_word(COMMON)), f"q={COMMON}", q=COMMON
+        "word, common", head, [floors.rail_of_head(floors.head_has_word(COMMON))], f"q={COMMON}", q=COMMON
     )
     for label, word in (("medium", MEDIUM), ("rare", RARE), ("absent", ABSENT)):
         where = floors.has_word(word)
-        yield _gallery(f"word, {label}", floors.gathered(where), floors.rail_of(where), f"q={word}", q=word)
+        yield _gallery(f"word, {label}", floors.gathered(where), [floors.rail_of(where)], f"q={word}", q=word)
     where = f"{floors.has_word(MEDIUM)} AND model_used = 'flux'"
     yield _gallery(
         "word + model",
         floors.gathered(where),
-        floors.rail_of(where),
+        [floors.rail_of(where)],
         f"q={MEDIUM}&model_used=flux",
         q=MEDIUM,
         model="flux",
@@ -134,21 +134,21 @@ def _words() -> Iterator[Request]:
 def _settings() -> Iterator[Request]:
     common, rare = floors.has_setting("steps", 30), floors.has_setting("steps", RARE_STEPS)
     yield _gallery(
-        "setting equal, common", floors.probed(common), floors.rail_of_head(common), setting="steps=30"
+        "setting equal, common", floors.probed(common), [floors.rail_of_head(common)], setting="steps=30"
     )
     yield _gallery(
-        "setting equal, rare", floors.gathered(rare), floors.rail_of(rare), setting=f"steps={RARE_STEPS}"
+        "setting equal, rare", floors.gathered(rare), [floors.rail_of(rare)], setting=f"steps={RARE_STEPS}"
     )
     wide = f"(generation_settings ->> 'guidance_scale')::numeric >= {WIDE_RANGE}"
     yield _gallery(
         "setting range, common",
         floors.probed(wide),
-        floors.rail_of_head(wide),
+        [floors.rail_of_head(wide)],
         setting=f"guidance_scale>={WIDE_RANGE}",
     )
     few = floors.has_setting("scene_id", *range(RARE_SCENE + 1, RARE_SCENE + 6))
     yield _gallery(
-        "setting range, rare", floors.gathered(few), floors.rail_of(few), setting=f"scene_id>{RARE_SCENE}"
+        "setting range, rare", floors.gathered(few), [floors.rail_of(few)], setting=f"scene_id>{RARE_SCENE}"
     )
 
 
@@ -157,7 +157,7 @@ def _deep(known: Sample) -> Iterator[Request]:
     yield _gallery(
         "seed",
         floors.gathered(seed),
-        floors.rail_of(seed),
+        [floors.rail_of(seed)],
         f"generation_seed__exact={known.seed}",
         seed=known.seed,
     )
@@ -171,11 +171,11 @@ def _deep(known: Sample) -> Iterator[Request]:
 def _counts(known: Sample) -> Iterator[Request]:
     given = {"user": f"user_id = {floors.literal(known.user)}"}
     facets = f"{STOCK_LIST}?_facets=True"
-    yield Request("facets", "/bench/facets/", beside=(floors.rail(ALL_MODELS, {}),), stock=facets)
+    yield Request("facets", "/bench/facets/", beside=floors.rail(ALL_MODELS, {}), stock=facets)
     yield Request(
         "facets of a heavy user",
         f"/bench/facets/?user={known.user}",
-        beside=(floors.rail(ALL_MODELS, given),),
+        beside=floors.rail(ALL_MODELS, given),
         stock=f"{facets}&user__id__exact={known.user}",
     )
     yield Request("total", "/bench/total/", beside=(floors.total(),))
@@ -195,6 +195,7 @@ def _other_pages(known: Sample) -> Iterator[Request]:
         floors.listed(f"user_id = {user}", size=MOST_ASSETS),
         tuple(floors.of_user(user, MOST_JOBS)),
     )
+    yield Request("the overview", "/overview/", beside=tuple(floors.of_overview()))
     asset, job = floors.literal(known.asset), floors.literal(known.job)
     yield Request(
         "one asset",

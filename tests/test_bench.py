@@ -59,8 +59,6 @@ def test_each_request_is_measured_on_each_of_its_sides(told):
     beside_stock = {request["name"] for request in run["requests"] if request["stock"]}
     assert {"first page, newest", "page 1,000", "word, rare", "facets", "admin changelist"} <= beside_stock
     assert run["load"]["errors"] == 0
-    assert run["load"]["first_page"] > 0
-    assert run["load"]["bare"] > 0
 
 
 def test_every_bar_is_said_to_be_met_or_missed(told):

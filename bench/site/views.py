@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 
+from assets.facets import TOTAL_CAP, count_facets
 from assets.filters import AssetFilterSet
 from assets.pagination import Capped, capped_counts
 from assets.views import gallery
@@ -20,13 +21,13 @@ _keeping = threading.Lock()
 
 def facets(request: HttpRequest) -> HttpResponse:
     """The counts of the rail, and the total."""
-    found = gallery.count_facets(AssetFilterSet(request.GET))
+    found = count_facets(AssetFilterSet(request.GET))
     return JsonResponse({name: str(value) for name, value in found._asdict().items()})
 
 
 def total(request: HttpRequest) -> HttpResponse:
     """What stands above the list: 10,000+ where there are more."""
-    rows = Capped(AssetFilterSet(request.GET).qs, gallery.TOTAL_CAP)
+    rows = Capped(AssetFilterSet(request.GET).qs, TOTAL_CAP)
     return JsonResponse({"total": str(capped_counts({"": rows})[""][""])})
 
 
