@@ -26,7 +26,8 @@ SERVES = {
     "assets_type_newest": "the gallery of one type",
     "assets_type_model_newest": "the gallery of one type and model",
     "assets_model_newest": "the gallery of one model; the models to choose from",
-    "assets_expiring": "what expires soon, soonest first; the clean-up",
+    "assets_expiring": "what expires soon, soonest first; the clean-up; the overview",
+    "assets_mime": "the gallery of one MIME type",
     "assets_largest": "the gallery, largest first",
     "assets_file_key": "the removal of files: which assets name one",
     "assets_thumbnail_key": "the removal of files: which assets name a thumbnail",
@@ -57,6 +58,7 @@ _FILTERED_BY = {
     "q": ("assets_prompt_words", "words in the prompt"),
     "setting": ("assets_settings", "conditions on settings"),
     "same_settings": ("assets_settings", "same settings"),
+    "mime": ("assets_mime", "MIME types"),
     "same_prompt": ("assets_prompt", "same prompt"),
     "seed": ("assets_seed", "seeds"),
     "user": ("assets_user_newest", "users"),
@@ -82,7 +84,7 @@ class Need:
     index: Index
     statement: str
     is_there: bool
-    nearly: str  # the name of one that does as well but for ties
+    nearly: str  # the name of one that does as well but for ties, or for reading rows as well
     in_the_way: bool  # one of its name, that is another or was broken off
 
     @property
@@ -146,9 +148,10 @@ def _answers(there: str, wanted: str) -> bool:
 
 
 def _nearly(there: str, wanted: str) -> bool:
-    """Whether all is there but the key, by which rows that are equal otherwise are sorted."""
-    shorter = re.sub(r",id(desc)?$", "", wanted)
-    return shorter != wanted and there in _ways(shorter)
+    """Whether all is there but what spares reading the rows, or the key that sorts those equal otherwise."""
+    columns, _, _ = wanted.partition("include")
+    shorter = re.sub(r",id(desc)?$", "", columns)
+    return _answers(there, columns) or (shorter != columns and there in _ways(shorter))
 
 
 def _ways(wanted: str) -> list[str]:

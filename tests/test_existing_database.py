@@ -321,7 +321,7 @@ def test_what_index_advice_prints_is_all_that_its_owner_has_to_run(tmp_path_fact
     try:
         assert made.manage("migrate").returncode == 0
         with made.connect() as owner:
-            owner.execute("CREATE INDEX assets_seed ON workspace_assets (mime_type)")
+            owner.execute("CREATE INDEX assets_seed ON workspace_assets (width)")
             owner.execute("CREATE INDEX of_ours ON workspace_assets (created_at, id)")
             owner.execute("INSERT INTO workspace_assets SELECT * FROM workspace_assets WHERE false")
             advice = made.manage("index_advice")

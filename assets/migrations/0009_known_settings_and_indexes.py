@@ -2,7 +2,7 @@
 
 import assets.models.upstream
 import django.db.models.functions.datetime
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
 
@@ -57,6 +57,18 @@ class Migration(migrations.Migration):
         AddIndexConcurrently(
             model_name='libraryasset',
             index=models.Index(fields=['generation_seed'], name='library_seed'),
+        ),
+        RemoveIndexConcurrently(
+            model_name='workspaceasset',
+            name='assets_expiring',
+        ),
+        AddIndexConcurrently(
+            model_name='workspaceasset',
+            index=models.Index(fields=['expires_at', 'id'], include=('created_at', 'asset_type', 'file_size_bytes'), name='assets_expiring'),
+        ),
+        AddIndexConcurrently(
+            model_name='workspaceasset',
+            index=models.Index(fields=['mime_type'], name='assets_mime'),
         ),
         migrations.AddIndex(
             model_name='settingvalue',

@@ -32,7 +32,7 @@ def _as_sql(found: list[Need]) -> list[str]:
     missing = [need for need in found if need.is_missing]
     lines = [f"-- {len(found) - len(missing)} of {len(found)} indexes are there."]
     lines += [
-        f"-- Nearly there: {need.nearly}, for {need.serves}: rows that are equal are sorted as they are read."
+        f"-- Nearly there: {need.nearly}, for {need.serves}: rows are read or sorted beside it."
         for need in found
         if need.nearly
     ]
