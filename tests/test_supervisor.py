@@ -24,6 +24,7 @@ PATIENCE = 30  # seconds that anything here may take
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+ASKED = "import signal; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); " + SLEEPER
 STUBBORN_FAMILY = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}, MARK])"
 
 
@@ -49,13 +50,13 @@ class Supervised:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # or a second line would wait where select() does not see it
         )
 
     def read_line(self, stream="stdout"):
         stream = getattr(self.process, stream)
         assert select.select([stream], [], [], PATIENCE)[0], "no line in time"
-        return stream.readline().strip()
+        return stream.readline().decode().strip()
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -63,7 +64,7 @@ class Supervised:
     def finish(self):
         """Wait for the end of everything that holds the output; return the status and the output."""
         out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out, err
+        return self.process.returncode, (out or b"").decode(), (err or b"").decode()
 
     @property
     def remains(self):
@@ -145,9 +146,9 @@ time.sleep(600)
 """
     supervised = run(source, source, source)
     lines = []
-    while lines.count("end\n") < 3:
-        lines.append(supervised.process.stdout.readline())
-    assert set(lines) == {"abcd\n", "end\n"}
+    while lines.count("end") < 3:
+        lines.append(supervised.read_line())
+    assert set(lines) == {"abcd", "end"}
     assert len(lines) == 6003
 
 
@@ -265,10 +266,10 @@ def test_grandchildren_that_ignore_sigterm_are_killed_in_the_end(run):
 
 
 def test_second_ctrl_c_kills_at_once(run):
-    supervised = run(STUBBORN_FAMILY, STUBBORN)
+    supervised = run(STUBBORN_FAMILY, ASKED)
     assert [supervised.read_line(), supervised.read_line()] == ["up", "up"]
     supervised.signal(signal.SIGINT)
-    time.sleep(0.5)
+    assert supervised.read_line() == "asked"
     assert supervised.remains
     asked_at = time.monotonic()
     supervised.signal(signal.SIGINT)
