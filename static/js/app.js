@@ -108,6 +108,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.preventDefault();
   window.location.assign(xhr.responseURL);
 });
+// A button that is pressed would be another when it is released; what moved meanwhile shows a second later.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.matches("#operation:has(button:active)")) event.detail.shouldSwap = false;
+});
 document.addEventListener("htmx:historyCacheMissLoad", (event) => {
   if (!event.detail.xhr.responseText.includes('id="gallery"')) window.location.reload();
 });

@@ -1,8 +1,10 @@
 """Assets side by side: pictures in step, a slider, a flicker, and a table that follows."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from assets.views.compare import compare_url
@@ -46,6 +48,7 @@ def test_two_to_six_ticked_cards_are_compared_by_key(visit, workspace):
 def test_a_job_is_compared_in_one_click(visit, workspace):
     page = visit(f"/jobs/{workspace.foxes.id}/")
     page.get_by_role("link", name="Compare all 3").click()
+    expect(page.locator(".pane")).to_have_count(3)
     assert order(page) == [str(asset.id) for asset in (workspace.png, workspace.jpeg, workspace.nsfw)]
 
 
@@ -99,8 +102,12 @@ def test_a_flicker_shows_one_after_the_other(visit, workspace):
     page.keyboard.press("f")
     expect(first).to_be_hidden()
     expect(second).to_be_visible()
+    page.clock.install()
+    page.clock.pause_at(timezone.now() + timedelta(hours=1))
     page.get_by_role("button", name="Run").click()
+    page.clock.run_for(600)
     expect(first).to_be_visible()
+    page.clock.run_for(600)
     expect(second).to_be_visible()
     page.emulate_media(reduced_motion="reduce")
     page.get_by_role("button", name="Side by side").click()
@@ -127,7 +134,7 @@ def test_videos_play_and_seek_by_one_control(visit, stored_asset):
     page = compare(visit, stored_asset(".mp4"), stored_asset(".mp4"), stored_asset(".png"))
     videos = page.locator("video")
     for video in videos.all():
-        video.evaluate("video => video.duration > 0 || new Promise(done => video.onloadedmetadata = done)")
+        expect(video).not_to_have_js_property("readyState", 0)
     page.get_by_role("slider", name="Time").fill("500")
     times = "videos => videos.map(video => Math.round(video.currentTime * 10))"
     assert videos.evaluate_all(times) == [15, 15]
@@ -150,8 +157,10 @@ def test_a_comparison_works_without_javascript(new_context, enter, staff, worksp
     expect(page.locator(".tools")).to_be_hidden()
     page.get_by_role("link", name="Show everything").click()
     expect(page.get_by_role("rowheader", name="Steps")).to_be_visible()
-    page.get_by_role("link", name=re.compile("^Make .* the base")).last.click()
-    last = order(page)[0]
+    base = page.get_by_role("link", name=re.compile("^Make .* the base")).last
+    last = order(page)[-1]
+    base.click()
+    expect(page.locator(".pane").first).to_have_attribute("data-id", last)
     page.get_by_role("link", name=re.compile("^Remove ")).first.click()
     expect(page.locator(".pane")).to_have_count(2)
     assert last not in order(page)

@@ -1,7 +1,9 @@
 """Theme, blur and copying."""
 
 import re
+from datetime import timedelta
 
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from assets import dispositions
@@ -84,6 +86,9 @@ def test_an_nsfw_asset_is_blurred_when_it_has_just_left_and_in_a_confirmation(vi
 
 def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):
     page = visit(f"/assets/{workspace.nsfw.id}/")
+    expect(page.get_by_role("region", name="In the file")).to_contain_text("carries no generation metadata")
+    page.clock.install()  # the mark goes after a moment
+    page.clock.pause_at(timezone.now() + timedelta(hours=1))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     copied = page.locator("[data-copied]")
     page.get_by_role("button", name="Copy id", exact=True).click()
@@ -96,4 +101,5 @@ def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):
     page.get_by_role("button", name="Copy JSON").click()
     expect(page.get_by_role("button", name="Copy JSON")).to_have_attribute("data-copied", "")
     assert '"steps": 20' in page.evaluate("navigator.clipboard.readText()")
-    expect(copied).to_have_count(0)  # the mark goes after a moment
+    page.clock.run_for(1500)
+    expect(copied).to_have_count(0)

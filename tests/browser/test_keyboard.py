@@ -32,7 +32,6 @@ def test_enter_opens_the_focused_asset_and_g_goes_back(visit, workspace):
     first = page.locator(".card").first.get_attribute("data-asset-id")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"/assets/{first}/\?model=flux$"))
-    page.wait_for_load_state()  # or the key comes before the scripts
     page.keyboard.press("g")
     expect(page).to_have_url(re.compile(r"/assets/\?model=flux$"))
 
@@ -45,7 +44,6 @@ def test_arrows_leaf_through_the_selection_on_an_asset_page(visit, workspace):
         page.keyboard.press(key)
         expect(page).to_have_url(re.compile(rf"/assets/{asset.id}/\?model=flux$"))
         expect(page.locator("article")).to_have_attribute("data-asset-id", str(asset.id))
-        page.wait_for_load_state()
     page.goto(f"/assets/{shown[2].id}/?model=flux")
     expect(page.locator('a[rel="next"]')).to_have_count(0)  # though older assets are of other models
 

@@ -58,6 +58,16 @@ def confirm(page):
     page.locator(".confirmation .actions button").first.click()
 
 
+def start(page):
+    confirm(page)
+    expect_state(page, "running")
+
+
+def undo(page):
+    page.get_by_role("button", name=re.compile("^Undo")).click()
+    expect_state(page, "undoing")
+
+
 # --- From a selection to its end -----------------------------------------------
 
 
@@ -85,10 +95,9 @@ def test_all_that_match_are_deleted_stopped_half_way_resumed_and_undone(
     expect_state(page, "ready")
     forgive(400)
     page.get_by_label("Type 1200 to confirm").fill("1200")
-    confirm(page)
+    start(page)
 
     # It moves, without a new page.
-    expect_state(page, "running")
     expect_settled(page, 0)
     page.evaluate("window.sameDocument = true")
     worker.hold()
@@ -102,7 +111,11 @@ def test_all_that_match_are_deleted_stopped_half_way_resumed_and_undone(
     assert page.evaluate("window.sameDocument")
 
     # What is left when it is stopped, stays. A chunk that has begun comes to its end.
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel").hover()
+    page.mouse.down()
+    with page.expect_response(OPERATION):  # the page renews itself, but not what is pressed
+        pass
+    page.mouse.up()
     expect_state(page, "cancelled")
     expect(page.locator("#operation")).to_contain_text("Stopping: what is under way is being finished.")
     expect(page.get_by_role("button", name="Go on")).to_have_count(0)
@@ -122,8 +135,7 @@ def test_all_that_match_are_deleted_stopped_half_way_resumed_and_undone(
     expect_settled(page, 1_200)
     assert set(WorkspaceAsset.objects.values_list("model_used", flat=True)) == {"sdxl"}
 
-    page.get_by_role("button", name=re.compile("^Undo")).click()
-    expect_state(page, "undoing")
+    undo(page)
     worker.run()
     expect_state(page, "undone")
     expect(page.locator("#operation")).to_contain_text("1,200 of 1,200 brought back by admins.")
@@ -140,8 +152,7 @@ def test_assets_are_saved_with_their_files_and_the_library_shows_them(visit_as_a
     choose(page, "promote")
     expect(page.get_by_role("heading", name="Save to the library: 3 assets?")).to_be_visible()
     page.get_by_label("Tags, divided by commas").fill("fox, winter")
-    confirm(page)
-    expect_state(page, "running")
+    start(page)
     worker.run()
     expect_state(page, "finished")
     expect(page.locator("[data-done]")).to_have_text("3")
@@ -169,7 +180,7 @@ def test_what_fails_is_said_stays_and_can_be_tried_again(visit_as_admin, worker,
     page = visit_as_admin("/assets/?model=flux")
     select_all(page, 3)
     choose(page, "promote")
-    confirm(page)
+    start(page)
     worker.run()
     expect_state(page, "finished")
     expect(page.locator("[data-done]")).to_have_text("2")
@@ -189,12 +200,12 @@ def test_an_extension_of_many_is_done_and_undone(visit_as_admin, worker, many):
     page = visit_as_admin()
     select_all(page, 70)
     choose(page, "extend")
-    confirm(page)
+    start(page)
     worker.run()
     expect_state(page, "finished")
     after = dict(WorkspaceAsset.objects.values_list("id", "expires_at"))
     assert all(after[pk] > before[pk] for pk in before)
-    page.get_by_role("button", name=re.compile("^Undo")).click()
+    undo(page)
     worker.run()
     expect_state(page, "undone")
     assert dict(WorkspaceAsset.objects.values_list("id", "expires_at")) == before
@@ -338,7 +349,7 @@ def test_what_arrives_after_the_confirmation_is_not_touched(visit_as_admin, work
     select_all(page, 70)
     choose(page, "delete")
     [late] = make_assets(1)
-    confirm(page)
+    start(page)
     worker.run()
     expect_state(page, "finished")
     expect(page.locator("[data-done]")).to_have_text("70")
@@ -354,7 +365,7 @@ def test_some_of_a_job_are_saved_and_the_rest_is_deleted(visit_as_admin, worker,
     figures = page.locator(".figures")
     expect(figures.locator("div", has_text=re.compile("^Save"))).to_contain_text("1")
     expect(figures.locator("div", has_text=re.compile("^Delete"))).to_contain_text("2")
-    confirm(page)
+    start(page)
     worker.run()
     expect_state(page, "finished")
     assert list(LibraryAsset.objects.values_list("id", flat=True)) == [workspace.png.id]

@@ -77,6 +77,7 @@ def test_an_asset_leaves_and_comes_back(visit_as_admin, workspace, verb, way):
     assert ROWS.filter(pk=asset.pk).values().get() == row
     assert not LibraryAsset.objects.exists()
     page.mouse.move(0, 0)
+    expect(card(page, asset).locator("img")).to_have_css("opacity", "1")
     assert drawn(page, asset) == before
 
 

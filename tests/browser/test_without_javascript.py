@@ -104,6 +104,7 @@ def test_ticked_assets_are_deleted_after_a_confirmation_and_undone(workspace, pl
     expect_total(plain_admin, 4)
     plain_admin.go_back()
     plain_admin.get_by_role("button", name=re.compile("^Undo")).click()
+    expect_state(plain_admin, "undoing")
     worker.run()
     expect_state(plain_admin, "undone")
     assert WorkspaceAsset.objects.count() == 6
@@ -117,6 +118,7 @@ def test_all_that_match_are_saved_by_form(workspace, plain_admin, worker):
     plain_admin.locator("#selection").get_by_role("button", name="Save").click()
     plain_admin.get_by_label("Title").fill("Foxes")
     plain_admin.get_by_role("button", name="Save to the library: 3 assets").click()
+    expect_state(plain_admin, "running")
     worker.run()
     expect_state(plain_admin, "finished")
     plain_admin.goto("/library/?title=Foxes")
@@ -135,6 +137,7 @@ def test_some_of_a_job_are_kept_by_form(workspace, plain_admin, worker):
     tick(plain_admin, workspace.png)
     plain_admin.get_by_role("button", name="Save these, delete the rest").click()
     plain_admin.get_by_role("button", name=re.compile("^Save some, delete the rest")).click()
+    expect_state(plain_admin, "running")
     worker.run()
     expect_state(plain_admin, "finished")
     assert list(LibraryAsset.objects.values_list("id", flat=True)) == [workspace.png.id]
@@ -163,6 +166,7 @@ def test_one_asset_is_acted_on_and_undone_by_the_button_in_the_message(workspace
 def test_what_was_removed_is_restored_on_its_page(workspace, plain_admin):
     plain_admin.goto(f"/assets/{workspace.png.id}/")
     plain_admin.locator("[data-verbs]").get_by_role("button", name="Delete").click()
+    expect(plain_admin.locator(".toast")).to_contain_text("Deleted")
     plain_admin.goto("/removed/?state=restorable")
     expect_total(plain_admin, 1)
     plain_admin.get_by_role("button", name="Restore a red fox in the snow").click()
