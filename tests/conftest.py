@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from workspace import localpg
@@ -31,6 +32,12 @@ import django.conf  # noqa: E402
 
 django.conf.settings.DATABASES  # noqa: B018 (loads them: pytest-django sets up what is loaded by now)
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+
+# A machine that has much else to do is no reason to fail; fixtures are shared by examples knowingly.
+TOLERATED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=TOLERATED)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -350,9 +350,7 @@ def is_understood(queries):
 together = st.lists(st.sampled_from(sorted(filter(None, FILTERS))), min_size=2, max_size=3)
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25)
 @given(queries=together.filter(is_understood))
 def test_a_bulk_delete_takes_what_its_filters_mean_together(queries, varied_assets, person):
     with transaction.atomic():

@@ -184,7 +184,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.django_db
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(JSON)
 @example(Decimal(f"1.{'3' * 20_000}"))
 def test_postgresql_holds_whatever_was_cleaned(value):
@@ -192,7 +192,7 @@ def test_postgresql_holds_whatever_was_cleaned(value):
         cursor.execute("SELECT %s::jsonb IS NOT NULL", [encode(storable(value))])
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(
     st.dictionaries(
         st.sampled_from(

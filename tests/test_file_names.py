@@ -86,7 +86,7 @@ def test_an_index_stores_nothing_for_no_path():
     assert by_sql(None, WORKSPACE_BUCKET) is None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(path=addresses(), bucket=st.sampled_from([WORKSPACE_BUCKET, LIBRARY_BUCKET]))
 @example(path=IN_HOSTS[0], bucket=WORKSPACE_BUCKET)
 def test_no_index_has_another_key_for_a_path_than_python(path, bucket):

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 from django.http import QueryDict
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets.filters import AssetFilterSet
@@ -153,7 +153,7 @@ ALL_OF_THEM = [(["steps"], name, (Decimal("7"), "7")) for name in ("=", "!=", *C
 ALL_DIGITS = [(["steps"], name, (Decimal(text), text)) for text in LONG for name in ("=", *COMPARE)]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120)
 @given(st.lists(shapes, min_size=1, max_size=12), st.lists(conditions, min_size=8, max_size=12))
 @example(EVERY_KIND, ALL_OF_THEM)
 @example(

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets import dispositions
@@ -155,7 +155,7 @@ nested = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | odd, inner, max_size=6),
     max_leaves=15,
 )
-quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=25)
 
 
 @quick

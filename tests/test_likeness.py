@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 from django.urls import reverse
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets import bulk, dispositions
@@ -53,7 +53,7 @@ shapes = st.dictionaries(asked | measured, values, max_size=3) | values
 EVERY_KIND = [None, {}, [], "", 0, False, {"seed": 1}, {"steps": 7}, {"steps": 7.0, "seed": 2}, ["seed"], [7]]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(shapes, min_size=2, max_size=10))
 @example(EVERY_KIND)
 @example([{"steps": 7, "tags": ["a"]}, {"tags": ["a"], "steps": 7, "vram_used": 9}, {"steps": 7}, "steps"])

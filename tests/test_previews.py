@@ -347,7 +347,7 @@ def test_documents_are_not_rendered_and_fetch_nothing(kind, requests_made, tmp_p
     keep=st.integers(12, 200),
     rest=st.binary(max_size=400),
 )
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_any_bytes_have_facts_or_a_fault(head, keep, rest):
     with contextlib.suppress(PreviewFault):
         facts = inspected(head[:keep] + rest)
@@ -356,7 +356,7 @@ def test_any_bytes_have_facts_or_a_fault(head, keep, rest):
 
 
 @given(st.binary(max_size=400))
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_random_bytes_have_facts_or_a_fault(content):
     with contextlib.suppress(PreviewFault):
         assert inspected(content).width > 0
@@ -370,7 +370,7 @@ def test_random_bytes_have_facts_or_a_fault(content):
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6
     ),
 )
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_a_damaged_file_has_a_preview_or_a_fault(whole, changes):
     content = bytearray(whole)
     for place, value in changes:

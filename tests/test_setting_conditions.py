@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.lossless import encode
@@ -100,7 +100,7 @@ values = st.none() | st.booleans() | numbers | st.sampled_from(["1", "a", ""]) |
 shapes = st.dictionaries(st.sampled_from(["a", "b"]), values, max_size=2) | values
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     st.lists(shapes, min_size=1, max_size=6),
     st.sampled_from(["a", "b"]),
@@ -132,7 +132,7 @@ exact = st.decimals(allow_nan=False, allow_infinity=False, places=9) | st.intege
 said = st.booleans() | exact | texts | odd
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(st.lists(texts | odd, min_size=1, max_size=3), said)
 def test_the_condition_of_any_value_finds_it(db, keys, value):
     nested = encode(value)

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets import setting_values
@@ -51,7 +51,7 @@ def spelt(value):
 NESTED = {"a": {"a": {"a": {"a": 1}}}, "steps": Decimal("7.0")}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(st.lists(shapes, min_size=1, max_size=12))
 @example([NESTED, {"steps": 7}, {"steps": "7"}, {"steps": [7]}, [NESTED], SQL_NULL, {"steps": "x" * 70_000}])
 def test_keys_and_values_are_counted_as_a_plain_count_does(replace_rows, rows):  # noqa: F811 (the fixture)

@@ -12,7 +12,7 @@ from django.db.models.expressions import RawSQL
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets import facets, pagination
@@ -284,7 +284,7 @@ def fox():
     return make_asset()
 
 
-@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1_000)
 @given(prompt=texts, start=st.integers(0, 20), length=st.integers(1, 12), other=texts)
 @example(prompt="İstanbul K", start=0, length=12, other="istanbul k")
 @example(prompt="ΑΣ'Β", start=0, length=2, other="ΑΣ")
