@@ -14,7 +14,7 @@ from bench.ground import Progress
 from bench.requests import Request
 from bench.serving import Visitor
 
-ENOUGH = {"ours": 12.0, "floor": 12.0, "stock": 10.0}  # seconds for one request, all rounds together
+ENOUGH = {"ours": 12.0, "floor": 12.0, "stock": 6.0}  # seconds for one request, all rounds together
 MOVED = 2  # rows may expire between two looks at what expires next
 
 

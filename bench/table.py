@@ -13,8 +13,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import Index, Model, UniqueConstraint
 
-from assets import rollups
-from assets.models import Job, WorkspaceAsset
+from assets import known_settings, rollups
+from assets.models import Job, Refresh, Rollup, WorkspaceAsset
+from assets.models.known_settings import KnownSettings, SettingKey, SettingValue
 from assets.models.upstream import ASSET_LIFETIME
 from bench.ground import Progress, actor, connect
 from bench.rows import ASSET_COLUMNS, JOB_COLUMNS, Batch, rows_of, user_ids
@@ -24,15 +25,23 @@ from bench.rows import ASSET_COLUMNS, JOB_COLUMNS, Batch, rows_of, user_ids
 BATCH = 10_000  # assets
 REVIEWED, DEPARTED = 100, 50  # one asset in so many
 STALE = timedelta(hours=24)  # what "expires in 24 hours" finds is another share of the table by then
+LOOK_SECONDS = 3_600  # at most; all that a worker would have looked at within the day
 FILLED = ("workspace_assets", "jobs", "profiles", "assets_review", "assets_disposition")
+LOOKED_UP = tuple(
+    model._meta.db_table for model in (Rollup, Refresh, KnownSettings, SettingKey, SettingValue)
+)
 
 
 def build(rows: int) -> datetime:
     """Makes the table unless it is there and fresh, with what is counted of it; returns when it was made."""
     call_command("migrate", verbosity=0)
-    made_at = _build(connect(), rows)
-    _say("Counting the whole table for the overview …")
+    bare = connect()
+    made_at = _build(bare, rows)
+    _say("Doing what the worker does in the background: counting the table, looking at its settings …")
     rollups.refresh(anew=True)
+    known_settings.look(seconds=LOOK_SECONDS)
+    for table in LOOKED_UP:
+        bare.execute(f"VACUUM (ANALYZE) {table}")
     return made_at
 
 
@@ -50,7 +59,7 @@ def _build(bare: psycopg.Connection, rows: int) -> datetime:
 
 def _rebuild(bare: psycopg.Connection, rows: int) -> datetime:
     made_at = datetime.now(UTC)
-    bare.execute(f"TRUNCATE bench_table, {', '.join(FILLED)} CASCADE")
+    bare.execute(f"TRUNCATE bench_table, {', '.join((*FILLED, *LOOKED_UP))} CASCADE")
     for setting in ("max_wal_size = '16GB'", "checkpoint_timeout = '30min'"):
         bare.execute(f"ALTER SYSTEM SET {setting}")
     bare.execute("SELECT pg_reload_conf()")
