@@ -1,11 +1,27 @@
 """Times that the database has and Python's calendar has not: infinity, before year 1, after year 9999."""
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, tzinfo
+from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader, get_adapters_template
 from psycopg import DataError
 
-EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+class EdgeInstant(datetime):
+    """One of the first or the last year, which stays as it is where another zone's calendar has ended."""
+
+    def astimezone(self, tz: tzinfo | None = None) -> datetime:
+        try:
+            return super().astimezone(tz)
+        except OverflowError:
+            return self
+
+
+def _edge(instant: datetime) -> EdgeInstant:
+    return EdgeInstant.combine(instant.date(), instant.timetz())
+
+
+EARLIEST, LATEST = _edge(datetime.min.replace(tzinfo=UTC)), _edge(datetime.max.replace(tzinfo=UTC))
 
 
 class InstantLoader(BaseTzLoader):
@@ -13,12 +29,13 @@ class InstantLoader(BaseTzLoader):
 
     timezone = UTC
 
-    def load(self, data: bytes) -> datetime:
+    def load(self, data: Any) -> datetime:
         try:
-            return super().load(data)
+            instant = super().load(data)
         except (DataError, OverflowError):
             text = bytes(data)
             return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
+        return instant if MINYEAR < instant.year < MAXYEAR else _edge(instant)
 
 
 def register() -> None:

@@ -9,7 +9,12 @@ from tests.factories import make_asset, make_assets
 
 pytestmark = pytest.mark.django_db
 
-TIMES = ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"]
+# Each in a zone whose own calendar has ended there, or has not begun.
+EAST, WEST = "Europe/Prague", "America/New_York"
+TIMES = [
+    ("infinity", EAST), ("-infinity", WEST), ("20000-01-01", EAST), ("0044-03-15 BC", WEST),
+    ("9999-12-31 23:59:59+00", EAST),
+]  # fmt: skip
 
 
 def set_times(column, value):
@@ -17,8 +22,9 @@ def set_times(column, value):
         cursor.execute(f"UPDATE workspace_assets SET {column} = %s", [value])
 
 
-@pytest.mark.parametrize("time", TIMES, ids=range(len(TIMES)))
-def test_every_page_shows_an_asset_of_such_a_time(client, admin, time):
+@pytest.mark.parametrize(("time", "zone"), TIMES, ids=range(len(TIMES)))
+def test_every_page_shows_an_asset_of_such_a_time(client, admin, settings, time, zone):
+    settings.TIME_ZONE = zone
     client.force_login(admin)
     asset = make_asset()
     pages = [
