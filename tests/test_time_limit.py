@@ -2,12 +2,15 @@
 
 import re
 import time
+from contextlib import suppress
 from html import unescape
 from urllib.parse import parse_qs
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
+from psycopg.errors import DivisionByZero
 
 from tests.factories import make_asset
 from workspace.time_limit import TimeLimit
@@ -63,6 +66,22 @@ def test_statements_that_are_each_short_have_one_limit_together(client, staff, l
 
 def test_a_statement_that_fits_in_what_is_left_is_not_cut(client, staff, limit, monkeypatch):
     be_slow(monkeypatch, 0.3)
+    client.force_login(staff)
+    assert client.get("/assets/").status_code == 200
+    assert timeout_of_session() == "0"
+
+
+def test_a_connection_that_cannot_forget_the_limit_is_given_up(client, staff, limit, monkeypatch):
+    def break_transaction():
+        for statement in ("BEGIN", "SELECT 1 / 0"):
+            with suppress(DivisionByZero):
+                connection.connection.execute(statement)
+
+    rendered = render_to_string
+    monkeypatch.setattr(
+        "django.shortcuts.loader.render_to_string",
+        lambda *args, **kwargs: (rendered(*args, **kwargs), break_transaction())[0],
+    )
     client.force_login(staff)
     assert client.get("/assets/").status_code == 200
     assert timeout_of_session() == "0"

@@ -37,17 +37,23 @@ class TimeLimit:
 
     def _tell(self, seconds: float) -> None:
         self.is_told = True
-        self._run(f"SET statement_timeout = {round(seconds * 1000) or 1}")
-
-    def forget(self) -> None:
-        if self.is_told:
-            self._run("RESET statement_timeout")
-
-    def _run(self, statement: str) -> None:
         # Of a transaction that has failed, the next statement fails by itself, and this with it.
         with suppress(psycopg.Error):
-            if connection.connection is not None:
-                connection.connection.execute(statement)
+            self._run(f"SET statement_timeout = {round(seconds * 1000) or 1}")
+
+    def forget(self) -> None:
+        """Whoever has the connection next must not inherit what was left of the limit."""
+        if not self.is_told:
+            return
+        try:
+            self._run("RESET statement_timeout")
+        except psycopg.Error:  # such as that the last millisecond of the limit has passed meanwhile
+            connection.connection.close()  # so that the pool makes another
+            connection.close()
+
+    def _run(self, statement: str) -> None:
+        if connection.connection is not None:
+            connection.connection.execute(statement)
 
 
 @contextmanager
