@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -42,10 +42,19 @@ def served() -> Iterator[subprocess.Popen]:
                 sys.exit(f"{url} does not answer: see {DATA_DIR / 'servers.log'}")
         yield servers[0]
     finally:
-        end_groups([server.pid for server in servers])
-        for server in servers:
-            server.wait()
+        _stop(servers)
         guard.communicate()
+
+
+def _stop(servers: Sequence[subprocess.Popen]) -> None:
+    def is_impatient() -> bool:
+        for server in servers:
+            server.poll()  # a dead process that is not collected still counts in its group
+        return False
+
+    end_groups([server.pid for server in servers], is_impatient)
+    for server in servers:
+        server.wait()
 
 
 def _serve(settings_module: str, port: int, guard: subprocess.Popen, log: IO[str]) -> subprocess.Popen:
