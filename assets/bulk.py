@@ -20,9 +20,11 @@ from assets.outcomes import Outcomes, State
 from assets.pagination import Capped, capped_counts
 from assets.reviews import flags_among
 from assets.saving import Labels
+from assets.time_limits import TimeLimitError
 
 CONFIRM_ABOVE = 1_000  # assets, for which the number has to be typed
 FREEZE_AT_ONCE = 10_000  # assets; more are frozen in the background
+LOOKED_UP_IN = 2.0  # seconds; so is what takes longer to find
 CHUNK = {Verb.PROMOTE: 100, Verb.DELETE: 1_000, Verb.EXTEND: 1_000}
 UNDO_CHUNK = 500
 ORDER = (Verb.PROMOTE, Verb.EXTEND, Verb.DELETE)  # what is to be kept comes first
@@ -57,14 +59,23 @@ def freeze_queryset(assets: QuerySet[WorkspaceAsset], *, action: Operation.Actio
 def freeze_filter(query: str, *, action: Operation.Action, actor: User) -> Operation:
     """An operation over all that a query string of the gallery selects.
 
-    A large selection is left to be frozen in the background: then the operation is being prepared.
+    One that is large, or takes long to find, is frozen in the background: it is being prepared.
     """
     selected = _selected_by(query)
+    is_soon_frozen = _is_soon_frozen(selected)
     with transaction.atomic():
         operation = Operation.objects.create(action=action, actor=actor, filter=query)
-        if not capped_counts({"": Capped(selected, FREEZE_AT_ONCE)})[""][""].capped:
+        if is_soon_frozen:
             _freeze(operation, {Verb(action): selected})
     return operation
+
+
+def _is_soon_frozen(selected: QuerySet[WorkspaceAsset]) -> bool:
+    looked_up = {"": Capped(selected, FREEZE_AT_ONCE)}
+    try:
+        return not capped_counts(looked_up, time_limit=LOOKED_UP_IN)[""][""].capped
+    except TimeLimitError:
+        return False
 
 
 def freeze_job(job_id: UUID, *, keep: Collection[UUID], actor: User) -> Operation:
@@ -88,7 +99,7 @@ def _selected_by(query: str) -> QuerySet[WorkspaceAsset]:
     if not filterset.is_valid():
         messages = [message for errors in filterset.errors.values() for message in errors]
         raise Refused(" ".join(["The filter is not understood, so nothing is selected.", *messages]))
-    return filterset.qs
+    return filterset.exact
 
 
 _FREEZE = """

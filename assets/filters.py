@@ -227,6 +227,12 @@ class AssetFilterSet(ListFilterSet):
             return super().filter_verdict(queryset, name, value)
         return queryset.filter(id__in=ids)
 
+    @property
+    def exact(self) -> QuerySet:
+        """The selection by the assets alone, whatever is known of settings: for what is done to them."""
+        conditions = [condition.as_q() for condition in self._valid("setting") or []]
+        return self.select(without=["setting"]).filter(*conditions)
+
     def _ids_with(self, verdict: str) -> list[UUID] | None:
         """The assets of a verdict, if they are few, looked up once.
 

@@ -9,10 +9,11 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets import known_settings
-from assets.models import KnownSettings, SettingKey, SettingValue, WorkspaceAsset
+from assets import bulk, known_settings
+from assets.models import KnownSettings, Operation, SettingKey, SettingValue, WorkspaceAsset
 from assets.setting_conditions import SettingCondition
 from assets.sieves import settings_sieve
+from assets.time_limits import TimeLimitError
 from tests.factories import make_asset
 
 A_DAY = timedelta(days=1)
@@ -171,3 +172,25 @@ def test_times_that_no_calendar_has_do_not_stop_it(db, ancient, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SELECT settings::text FROM assets_settingvalue ORDER BY 1")
         assert [json.loads(text)["when"] for (text,) in cursor.fetchall()] == ["-infinity", "infinity"]
+
+
+def test_an_operation_takes_in_what_nobody_knows_yet(db, ancient, admin):
+    changed = make_asset(generation_settings={"steps": 30}, created_at=ancient)
+    known_settings.look()
+    WorkspaceAsset.objects.filter(id=changed.id).update(generation_settings={"steps": 99})
+    assert found("steps>90") == set()
+    operation = bulk.freeze_filter("setting=steps>90", action="extend", actor=admin)
+    assert [item.asset_id for item in operation.items.all()] == [changed.id]
+
+
+def test_an_operation_that_takes_long_to_find_its_assets_does_so_in_the_background(db, admin, monkeypatch):
+    asset = make_asset(generation_settings={"steps": 30})
+
+    def counted(wanted, *, time_limit):
+        raise TimeLimitError
+
+    monkeypatch.setattr(bulk, "capped_counts", counted)
+    operation = bulk.freeze_filter("setting=steps>20", action="extend", actor=admin)
+    assert (operation.state, operation.items.count()) == (Operation.State.PREPARING, 0)
+    bulk.advance(operation.pk)
+    assert [item.asset_id for item in operation.items.all()] == [asset.id]
