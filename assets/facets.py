@@ -19,7 +19,7 @@ from assets.models.reviews import STANDING
 from assets.pagination import Capped, Count, Order, capped_counts
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
-from assets.windows import first_rows
+from assets.windows import first_rows, rows_passing
 
 TOTAL_CAP = 10_000
 FACET_CAP = 1_000
@@ -197,7 +197,7 @@ def _first_samples(
 
 def _looked_up(selections: Mapping[str, Selection], columns: Mapping[str, Any]) -> dict[str, _Sample]:
     queries = [
-        _grouped(first_rows(ordered.order_by().filter(sieve.indexed), MOST_FOUND + 1), part, columns)
+        _grouped(first_rows(rows_passing(ordered, sieve.indexed), MOST_FOUND + 1), part, columns)
         for part, (ordered, sieve) in selections.items()
     ]
     groups = _groups(queries)

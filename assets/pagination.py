@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from assets.instants import EARLIEST, LATEST
 from assets.time_limits import rows_within
-from assets.windows import first_rows
+from assets.windows import first_rows, rows_passing
 
 # --- Keyset pages ------------------------------------------------------------
 
@@ -216,7 +216,7 @@ def _sifted(
 
 def _looked_up(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:
     ordering = ordered.query.order_by
-    passing = first_rows(ordered.order_by().filter(sieve.indexed)).order_by(*ordering)
+    passing = rows_passing(ordered, sieve.indexed).order_by(*ordering)
     return ordered.filter(pk__in=passing.values("pk")[:limit])
 
 

@@ -1,13 +1,15 @@
 """The first rows of a query, to ask further among: in SQL, FROM (SELECT … LIMIT n)."""
 
+import json
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import WhereNode
 
 EVERY_ROW = 2**63 - 1
+FEW = 20_000  # rows, by the database's estimate: more than it takes a word for that it does not know
 
 
 def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
@@ -23,6 +25,26 @@ def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
     alias = queryset.query.get_initial_alias()
     queryset.query.alias_map[alias] = _Rows(rows, alias)
     return queryset
+
+
+def rows_passing(queryset: QuerySet, condition: Q) -> QuerySet:
+    """The same queryset, of rows that meet a condition.
+
+    Where these are few, by the condition alone: the database would look up as well all that meet the
+    queryset's own, such as a million videos.
+    """
+    every = queryset.order_by()
+    every.query.where = WhereNode()
+    passing = every.filter(condition)
+    if _estimated(passing) > FEW:
+        return first_rows(queryset.order_by().filter(condition))
+    rows = first_rows(passing)
+    rows.query.where = queryset.query.where.clone()
+    return rows
+
+
+def _estimated(queryset: QuerySet) -> int:
+    return json.loads(queryset.values("pk").explain(format="json"))[0]["Plan"]["Plan Rows"]
 
 
 class _Rows(BaseTable):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assets import facets, pagination
+from assets import facets, pagination, windows
 from assets.facets import count_facets
 from assets.filters import SORTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
@@ -112,19 +112,22 @@ def pages(filterset, size, *, backward=False, start=""):
             return
 
 
-# Rows probed first and next, and the number of which one must pass for that to go on.
+# Rows probed first and next, the number of which one must pass for that to go on, and how many are few.
 EVERY_PATH = {
-    "probed at once": (3_000, 30_000, 500),
-    "probed on": (4, 9, 10_000),
-    "probed on while it is worth it": (5, 10, 4),
-    "looked up": (2, 2, 0),
+    "probed at once": (3_000, 30_000, 500, 20_000),
+    "probed on": (4, 9, 10_000, 20_000),
+    "probed on while it is worth it": (5, 10, 4, 20_000),
+    "looked up": (2, 2, 0, 20_000),
+    "looked up among many": (2, 2, 0, -1),
 }
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
 def test_pages_neighbours_and_walks_are_what_the_filters_mean(assets, monkeypatch, path):
-    for name, value in zip(("PROBED_FIRST", "PROBED_NEXT", "WORTHWHILE"), EVERY_PATH[path], strict=True):
+    *probing, few = EVERY_PATH[path]
+    for name, value in zip(("PROBED_FIRST", "PROBED_NEXT", "WORTHWHILE"), probing, strict=True):
         monkeypatch.setattr(pagination, name, value)
+    monkeypatch.setattr(windows, "FEW", few)
     sifted = found = 0
     for filterset in queries(assets, 30, seed=path):
         assert not filterset.errors, filterset.errors
@@ -266,7 +269,7 @@ def test_what_is_rare_is_looked_up_by_the_index_on_words(monkeypatch):
     make_asset(original_prompt="a zeppelin", ago=timedelta(hours=1))
     for _ in range(8):
         make_asset(original_prompt="a red fox")
-    _probe, _last, looked_up, *_ = statements("q=zeppelin")
+    _probe, _is_longer, _estimate, looked_up, *_ = statements("q=zeppelin")
     assert "ILIKE" not in looked_up
     with connection.cursor() as cursor:
         # Of so few rows, another index would do as well.
@@ -274,6 +277,18 @@ def test_what_is_rare_is_looked_up_by_the_index_on_words(monkeypatch):
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {looked_up}")
         assert "assets_prompt_words" in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize(("few", "alone"), [(20_000, True), (-1, False)])
+def test_what_is_rare_is_looked_up_without_all_that_are_of_its_type(monkeypatch, few, alone):
+    monkeypatch.setattr(pagination, "PROBED_FIRST", 1)
+    monkeypatch.setattr(windows, "FEW", few)
+    for _ in range(2):
+        make_asset(original_prompt="a red fox", asset_type="video")
+    looked_up = statements("q=zeppelin&type=video")[3]
+    fenced = looked_up[looked_up.rindex("FROM (SELECT") : looked_up.index(f"LIMIT {windows.EVERY_ROW}")]
+    assert "@@" in fenced
+    assert ("\"asset_type\" = 'video'" not in fenced) == alone
 
 
 COLUMNS = {"user": "user", "type": "asset_type", "model": "model_used"}
