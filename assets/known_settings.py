@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Count, F, Func, Q, TextField
@@ -69,8 +70,8 @@ class MayHave(Func):
             self.looked_up.append(named_by(self.condition))
         if (named := self.looked_up[0]) is None:
             return "TRUE", ()
-        (settings, _), (created_at, _) = map(compiler.compile, self.source_expressions)
-        return f"({created_at} > %s OR {settings} @> ANY (%s::jsonb[]))", (named.since, named.values)
+        (column, _), (created_at, _) = map(compiler.compile, self.source_expressions)
+        return f"({created_at} > %s OR {column} @> ANY (%s::jsonb[]))", (named.since, named.values)
 
 
 # --- Looking -----------------------------------------------------------------
@@ -108,9 +109,14 @@ def _go_on(known: KnownSettings) -> None:
     _look_through(known, " AND ".join(spans) or "created_at IS NOT NULL", start=start, end=end)
     known.pass_at = end
     if end is None:
-        SettingValue.objects.filter(seen_at__lt=known.pass_started_at - LATE).delete()
+        SettingValue.objects.filter(seen_at__lt=known.pass_started_at - _restorable_for() - LATE).delete()
         known.complete_at = known.pass_started_at
     known.save()
+
+
+def _restorable_for() -> timedelta:
+    """For which an asset that has left may come back, as old as it was."""
+    return timedelta(hours=settings.PURGE_GRACE_HOURS)
 
 
 def _end_of_chunk(start: datetime | None) -> datetime | None:

@@ -9,7 +9,8 @@ from django.db.models.sql.datastructures import BaseTable
 from django.db.models.sql.where import WhereNode
 
 EVERY_ROW = 2**63 - 1
-FEW = 20_000  # rows, by the database's estimate: more than it takes a word for that it does not know
+FEW = 20_000  # rows: more than the database takes a word for that it does not know
+COST_OF_ONE = 10  # at most, by the database's measure, to look up one row by an index
 
 
 def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
@@ -36,15 +37,18 @@ def rows_passing(queryset: QuerySet, condition: Q) -> QuerySet:
     every = queryset.order_by()
     every.query.where = WhereNode()
     passing = every.filter(condition)
-    if _estimated(passing) > FEW:
+    if not _are_few(passing):
         return first_rows(queryset.order_by().filter(condition))
     rows = first_rows(passing)
     rows.query.where = queryset.query.where.clone()
     return rows
 
 
-def _estimated(queryset: QuerySet) -> int:
-    return json.loads(queryset.values("pk").explain(format="json"))[0]["Plan"]["Plan Rows"]
+def _are_few(queryset: QuerySet) -> bool:
+    """By the database's estimate, and found by an index: among all rows, few take long to find."""
+    plan = json.loads(queryset.values("pk").explain(format="json"))[0]["Plan"]
+    rows, cost = plan["Plan Rows"], plan["Total Cost"]
+    return rows <= FEW and cost <= COST_OF_ONE * (rows + 10)
 
 
 class _Rows(BaseTable):

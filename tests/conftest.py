@@ -92,6 +92,13 @@ def _fresh_cache():
 
 
 @pytest.fixture(autouse=True)
+def _patient_statements(monkeypatch):
+    """Of a transaction, as tests are, nothing would be left when a busy machine makes one take too long."""
+    monkeypatch.setattr("assets.facets.TIME_LIMIT", 60.0)
+    monkeypatch.setattr("assets.bulk.LOOKED_UP_IN", 60.0)
+
+
+@pytest.fixture(autouse=True)
 def _quick_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -155,10 +155,22 @@ def test_the_daily_pass_learns_what_was_written_with_an_older_date_and_forgets_w
     assert found("n") == set()
     yesterday = timezone.now() - A_DAY * 1.1
     KnownSettings.objects.update(pass_started_at=yesterday, complete_at=yesterday)
-    SettingValue.objects.update(seen_at=yesterday)
+    SettingValue.objects.update(seen_at=yesterday - A_DAY)
     known_settings.look()
     assert found("n") == {late.id}
     assert [value.settings for value in SettingValue.objects.all()] == [{"n": 2}]
+
+
+def test_what_may_be_restored_is_not_forgotten(db, ancient):
+    asset = make_asset(generation_settings={"n": 1}, created_at=ancient)
+    known_settings.look()
+    WorkspaceAsset.objects.filter(id=asset.id).delete()
+    soon = timezone.now() - A_DAY * 1.02
+    KnownSettings.objects.update(pass_started_at=soon, complete_at=soon)
+    SettingValue.objects.update(seen_at=timezone.now() - A_DAY / 2)
+    known_settings.look()
+    make_asset(generation_settings={"n": 1}, created_at=ancient)
+    assert found("n>0") == exact("n>0") != set()
 
 
 def test_times_that_no_calendar_has_do_not_stop_it(db, ancient, monkeypatch):

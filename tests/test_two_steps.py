@@ -22,8 +22,10 @@ from assets.models import Review, WorkspaceAsset
 from assets.models.prompts import has_letters_of, has_words
 from assets.models.reviews import STANDING
 from assets.pagination import cursor_of, keyset_page, neighbours, walk
+from assets.setting_conditions import SettingCondition
 from assets.sieves import names_in_order
-from tests.factories import make_asset, make_job, make_user
+from assets.windows import rows_passing
+from tests.factories import make_asset, make_assets, make_job, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -289,6 +291,16 @@ def test_what_is_rare_is_looked_up_without_all_that_are_of_its_type(monkeypatch,
     fenced = looked_up[looked_up.rindex("FROM (SELECT") : looked_up.index(f"LIMIT {windows.EVERY_ROW}")]
     assert "@@" in fenced
     assert ("\"asset_type\" = 'video'" not in fenced) == alone
+
+
+def test_few_that_only_a_scan_finds_are_looked_for_among_those_of_the_list():
+    make_assets(4_000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE workspace_assets")
+    videos = WorkspaceAsset.objects.filter(asset_type="video")
+    for condition, alone in {"unheard_of": False, "unheard_of=3": True}.items():
+        sql = str(rows_passing(videos, SettingCondition.parse(condition).as_q()).query)
+        assert (sql.index("video") > sql.index("LIMIT")) == alone, condition
 
 
 COLUMNS = {"user": "user", "type": "asset_type", "model": "model_used"}
