@@ -126,14 +126,19 @@ def test_expired_assets_that_would_not_leave_are_trouble():
     ran("expire", ago=timedelta(minutes=1), done=7, failed=1_200)
     assert notes()[0] == "Clean-up 1 min ago: 7 expired"
     assert troubles() == ["1,200 expired assets could not be removed"]
+    CleanUp.objects.update(failed=1)
+    assert troubles() == ["1 expired asset could not be removed"]
 
 
 def test_the_last_purge_that_had_anything_to_do_is_told():
     ran("expire", ago=timedelta(minutes=1))
     ran("purge", ago=timedelta(0), busy_at=timezone.now() - timedelta(hours=2, minutes=1), busy_done=1_500)
     assert "files of 1,500 assets removed 2 h ago" in notes()
-    CleanUp.objects.filter(kind="purge").update(busy_at=None)
-    assert not any("files of" in note for note in notes())
+    CleanUp.objects.filter(kind="purge").update(busy_done=1)
+    assert "files of 1 asset removed 2 h ago" in notes()
+    for nothing in ({"busy_done": 0}, {"busy_at": None}):
+        CleanUp.objects.filter(kind="purge").update(**nothing)
+        assert not any("files of" in note for note in notes())
 
 
 @pytest.mark.parametrize(

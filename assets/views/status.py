@@ -80,12 +80,13 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
     when = since_text(expired.finished_at, now)
     notes = [Note(f"Clean-up {when}: {expired.done:,} expired" if is_over else "A clean-up is under way")]
     if expired.failed:
-        notes.append(Note(f"{expired.failed:,} expired assets could not be removed", is_trouble=True))
+        what = f"{expired.failed:,} expired asset{'' if expired.failed == 1 else 's'}"
+        notes.append(Note(f"{what} could not be removed", is_trouble=True))
     if purged and _is_long(purged, now):
         notes.append(Note(f"files are being removed since {span_text(now - purged.started_at)}"))
-    if purged and purged.busy_at:
-        when = since_text(purged.busy_at, now)
-        notes.append(Note(f"files of {purged.busy_done:,} assets removed {when}", reverse("removed")))
+    if purged and purged.busy_at and purged.busy_done:
+        what = f"files of {purged.busy_done:,} asset{'' if purged.busy_done == 1 else 's'}"
+        notes.append(Note(f"{what} removed {since_text(purged.busy_at, now)}", reverse("removed")))
     return notes
 
 
