@@ -245,6 +245,13 @@ def test_chips_name_each_filter_and_lead_to_the_page_without_it(fetch):
     assert f'href="/assets/?user={user.id}&amp;expires=7d&amp;setting=scene_id"' in shown.html
 
 
+def test_the_chip_of_an_expiry_takes_its_order_along(fetch):
+    shown = fetch(GALLERY, type="image", expires="24h", sort="expires_at")
+    assert 'href="/assets/?type=image" aria-label="Remove Expires within 24 hours"' in shown.html
+    shown = fetch(GALLERY, expires="24h", sort="created_at")
+    assert 'href="/assets/?sort=created_at" aria-label="Remove Expires within 24 hours"' in shown.html
+
+
 def test_a_value_that_looks_like_html_stays_text(fetch):
     shown = fetch(GALLERY, model="<script>alert(1)</script>", q='"><img src=x onerror=alert(1)>')
     assert "<script>alert" not in shown.html

@@ -98,10 +98,9 @@ def chips(filterset: AssetFilterSet) -> Iterator[Chip]:
         known = filterset.filters.get(name)
         for value in values:
             others = [other for other in values if other != value]
+            without = {name: others, **_soonest_first(filterset, name, value, is_chosen=True)}
             yield Chip(
-                known.label if known else name,
-                chip_text(filterset, name, value),
-                filterset.query(**{name: others}),
+                known.label if known else name, chip_text(filterset, name, value), filterset.query(**without)
             )
 
 
