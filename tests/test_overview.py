@@ -126,10 +126,10 @@ def test_the_page_says_how_old_its_numbers_are(fetch):
     rollups.refresh()
     Refresh.objects.update(as_of=timezone.now() - timedelta(minutes=3, seconds=5))
     shown = fetch("/overview/")
-    assert "as of 3 min ago" in shown.text
+    assert "counted 3 min ago" in shown.text
     assert "is the worker running" not in shown.text
     Refresh.objects.update(as_of=timezone.now() - 5 * HOUR)
-    assert "as of 5 h ago" in fetch("/overview/").text
+    assert "counted 5 h ago" in fetch("/overview/").text
     assert "is the worker running" in fetch("/overview/").text
 
 
@@ -199,6 +199,15 @@ def test_scales_end_at_a_round_number(number, end):
     assert round_up(number) == end
 
 
+def test_the_tallest_bar_is_as_high_as_its_plot_or_keeps_to_its_scale(fetch):
+    make_assets(11)
+    rollups.refresh()
+    plots = {plot.id: plot for plot in fetch("/overview/").response.context["plots"]}
+    tallest = {name: max(bar.height for bar in plot.bars) for name, plot in plots.items()}
+    assert (tallest["arrived-days"], plots["arrived-days"].lines) == (120, [])
+    assert (tallest["arrived-hours"], [text for _, text in plots["arrived-hours"].lines]) == (66, ["20", "10"])
+
+
 def test_the_page_reads_no_table_of_the_product_but_names(client, staff, django_assert_num_queries):
     make_assets(3)
     rollups.refresh()
@@ -245,7 +254,7 @@ def test_a_heavy_user_has_the_numbers_of_the_last_count_with_their_age(fetch, he
     make_asset(heavy)
     shown = fetch(f"/users/{heavy.pk}/")
     assert totals(shown) == (5, 17_000, {"image": 3, "video": 2})
-    assert "As of 3 min ago" in shown.text
+    assert "Counted 3 min ago" in shown.text
     assert 'href="?exact=1"' in shown.html
     exact = fetch(f"/users/{heavy.pk}/", exact="1")
     assert totals(exact) == (6, 18_000, {"image": 4, "video": 2})

@@ -134,10 +134,11 @@ def _plots(found: Overview) -> list[Plot]:
 
 
 def _plot(name: str, title: str, spans: list[Span], url_of: Callable[[datetime, datetime], str]) -> Plot:
-    top = round_up(max(span.amount.count for span in spans))
+    most = max(span.amount.count for span in spans)
+    has_scale = len(spans) > DAYS and most > 1  # where bars are so many that their numbers are not written
+    top = round_up(most) if has_scale else most
     step = 100 / len(spans)
     bars = [_bar(span, number * step, step, top, url_of) for number, span in enumerate(spans)]
-    has_scale = len(spans) > DAYS and top > 1  # where bars are so many that their numbers are not written
     lines = [(TOP, compact_text(top)), (TOP + HEIGHT / 2, compact_text(top / 2))] if has_scale else []
     return Plot(name, title, _sum(spans), lines, bars)
 
