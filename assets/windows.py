@@ -11,6 +11,7 @@ from django.db.models.sql.where import WhereNode
 EVERY_ROW = 2**63 - 1
 FEW = 20_000  # rows: more than the database takes a word for that it does not know
 COST_OF_ONE = 10  # at most, by the database's measure, to look up one row by an index
+SOON_FOUND = 2_000  # by that measure, whichever way rows are found
 
 
 def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
@@ -48,7 +49,7 @@ def _are_few(queryset: QuerySet) -> bool:
     """By the database's estimate, and found by an index: among all rows, few take long to find."""
     plan = json.loads(queryset.values("pk").explain(format="json"))[0]["Plan"]
     rows, cost = plan["Plan Rows"], plan["Total Cost"]
-    return rows <= FEW and cost <= COST_OF_ONE * (rows + 10)
+    return rows <= FEW and cost <= COST_OF_ONE * rows + SOON_FOUND
 
 
 class _Rows(BaseTable):
