@@ -3,7 +3,7 @@
 No number costs more where the table is larger: some stop at a cap, and some are of the first rows alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,10 +16,10 @@ from django.http import QueryDict
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
 from assets.models.reviews import STANDING
-from assets.pagination import Capped, Count, Order, capped_counts
+from assets.pagination import Capped, Count, Order, capped_counts, is_rare
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
-from assets.windows import first_rows, rows_passing
+from assets.windows import are_few, first_rows, rows_passing
 
 TOTAL_CAP = 10_000
 FACET_CAP = 1_000
@@ -145,6 +145,10 @@ class _Sample(NamedTuple):
     is_whole: bool
 
     @property
+    def is_few(self) -> bool:
+        return not self.is_whole and self.size < ENOUGH
+
+    @property
     def size(self) -> int:
         return sum(group.number for group in self.groups)
 
@@ -159,9 +163,13 @@ def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
     parts = {name: name if name in given else "" for name in options}  # a facet without its own filter
     selections = {part: filterset.selection(without=[part]) for part in dict.fromkeys(parts.values())}
     columns = _told_apart(filterset.now, with_verdict="verdict" in options)
-    samples = _first_samples(selections, filterset.order, columns)
-    few = [part for part, sample in samples.items() if not sample.is_whole and sample.size < ENOUGH]
-    samples |= _looked_up({part: selections[part] for part in few}, columns)
+    whole = filterset.selection()
+    alike = {part for part, selection in selections.items() if selection.sieve == whole.sieve}
+    rare = alike if is_rare(*whole) else set()
+    others = {part: selection for part, selection in selections.items() if part not in rare}
+    samples = _first_samples(others, filterset.order, columns)
+    few = [part for part in selections if part in rare or samples[part].is_few]
+    samples |= _looked_up({part: selections[part] for part in few}, columns, rare)
     return {
         name: {value: samples[parts[name]].count(_means(name, value)) for value in values}
         for name, values in options.items()
@@ -195,11 +203,14 @@ def _first_samples(
     }
 
 
-def _looked_up(selections: Mapping[str, Selection], columns: Mapping[str, Any]) -> dict[str, _Sample]:
-    queries = [
-        _grouped(first_rows(rows_passing(ordered, sieve.indexed), MOST_FOUND + 1), part, columns)
-        for part, (ordered, sieve) in selections.items()
-    ]
+def _looked_up(
+    selections: Mapping[str, Selection], columns: Mapping[str, Any], rare: Collection[str]
+) -> dict[str, _Sample]:
+    queries = []
+    for part, (ordered, sieve) in selections.items():
+        alone = part in rare or (not sieve.can_be_estimated and are_few(ordered, sieve.indexed))
+        passing = rows_passing(ordered, sieve.indexed, alone=alone)
+        queries.append(_grouped(first_rows(passing, MOST_FOUND + 1), part, columns))
     groups = _groups(queries)
     samples = {part: _Sample(groups.get(part, []), is_whole=True) for part in selections}
     return {part: sample._replace(is_whole=sample.size <= MOST_FOUND) for part, sample in samples.items()}

@@ -97,13 +97,13 @@ class ListFilterSet(filters.FilterSet):
                 queryset = self.filters[name].filter(queryset, value)
         return queryset
 
-    def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
+    def selection(self, *, without: Iterable[str] = ()) -> Selection:
         """The same, for lists to walk: no index has their order and a verdict.
 
         What many have is met on the way. Flagged are few, which are looked up where the first rows have none.
         """
-        ordered = self.select(without={*without, "verdict"}, **instead)
-        verdict = instead.get("verdict", self._valid("verdict"))
+        ordered = self.select(without={*without, "verdict"})
+        verdict = self._valid("verdict")
         if not verdict or "verdict" in without or not self.is_valid():
             return Selection(ordered, Sieve())
         sieve = verdict_sieve(verdict, self.asset_id)
@@ -220,6 +220,7 @@ class AssetFilterSet(ListFilterSet):
     def __init__(self, data: QueryDict, queryset: QuerySet | None = None) -> None:
         super().__init__(data, queryset)
         self._ids: dict[str, list[UUID] | None] = {}
+        self._sieves: dict[str, Sieve] = {}  # made once, since some are looked up
 
     def filter_verdict(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         ids = None if value == "none" else self._ids_with(value)
@@ -253,21 +254,23 @@ class AssetFilterSet(ListFilterSet):
 
     def names(self) -> set[str]:
         """The filters that are given; none where they are not understood."""
-        return set(self._values({})) if self.is_valid() else set()
+        return set(self._values()) if self.is_valid() else set()
 
-    def selection(self, *, without: Iterable[str] = (), **instead: Any) -> Selection:
+    def selection(self, *, without: Iterable[str] = ()) -> Selection:
         if not self.is_valid():
             return Selection(self.queryset.none(), Sieve())
-        values = {name: value for name, value in self._values(instead).items() if name not in without}
+        values = {name: value for name, value in self._values().items() if name not in without}
         in_order = names_in_order(self.order, set(values))
         ordered = self.queryset.all()
         for name in in_order:
             ordered = self.filters[name].filter(ordered, values[name])
-        sieves = [self._sieve(name, value) for name, value in values.items() if name not in in_order]
+        for name in values.keys() - in_order - self._sieves.keys():
+            self._sieves[name] = self._sieve(name, values[name])
+        sieves = [self._sieves[name] for name in values if name not in in_order]
         return Selection(ordered, reduce(and_, sieves, Sieve()))
 
-    def _values(self, instead: Mapping[str, Any]) -> dict[str, Any]:
-        values = (self.form.cleaned_data | instead).items()
+    def _values(self) -> dict[str, Any]:
+        values = self.form.cleaned_data.items()
         shown = {"sort", "view"}
         return {name: value for name, value in values if value not in EMPTY_VALUES and name not in shown}
 

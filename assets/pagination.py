@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from assets.instants import EARLIEST, LATEST
 from assets.time_limits import rows_within
-from assets.windows import first_rows, rows_passing
+from assets.windows import are_few, first_rows, rows_passing
 
 # --- Keyset pages ------------------------------------------------------------
 
@@ -43,13 +43,15 @@ class Sieve:
 
     cheap: Q = field(default_factory=Q)
     indexed: Q = field(default_factory=Q)
+    can_be_estimated: bool = True  # how many rows pass, before any is tried
 
     @classmethod
     def of(cls, condition: Q) -> "Sieve":
         return cls(condition, condition)
 
     def __and__(self, other: "Sieve") -> "Sieve":
-        return Sieve(self.cheap & other.cheap, self.indexed & other.indexed)
+        can_be_estimated = self.can_be_estimated and other.can_be_estimated
+        return Sieve(self.cheap & other.cheap, self.indexed & other.indexed, can_be_estimated)
 
     def __bool__(self) -> bool:
         return bool(self.cheap)
@@ -177,14 +179,25 @@ def _walk(
         parts.reverse()
     if cursor is not None and nullable and (cursor.value is None) != (parts[0] is _without_value):
         parts.pop(0)
+    looked_up_at_once = is_rare(queryset, sieve or Sieve())
     for part in parts:
         rows_from = partial(part, queryset, order, order.descending != backward)
-        yield from _sifted(rows_from, order, sieve, cursor, limit) if sieve else rows_from(cursor)[:limit]
+        if not sieve:
+            yield from rows_from(cursor)[:limit]
+        elif looked_up_at_once:
+            yield from _looked_up(rows_from(cursor), sieve, limit, alone=True)
+        else:
+            yield from _sifted(rows_from, order, sieve, cursor, limit)
         cursor = None  # it lies in the first part only
 
 
 PROBED_FIRST, PROBED_NEXT = 3_000, 30_000  # rows, of which each is tried
 WORTHWHILE = 500  # a list of which one row in so many passes is probed on
+
+
+def is_rare(ordered: QuerySet, sieve: Sieve) -> bool:
+    """Whether so few rows of the table pass that to look them up is quicker than to try any of the list."""
+    return bool(sieve) and sieve.can_be_estimated and are_few(ordered, sieve.indexed)
 
 
 def _sifted(
@@ -211,12 +224,13 @@ def _sifted(
             cursor = _cursor_at(found[-1], order)
         if len(found) * WORTHWHILE < window:
             break
-    yield from _looked_up(rows_from(cursor), sieve, limit)
+    ordered = rows_from(cursor)
+    alone = not sieve.can_be_estimated and are_few(ordered, sieve.indexed)
+    yield from _looked_up(ordered, sieve, limit, alone=alone)
 
 
-def _looked_up(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:
-    ordering = ordered.query.order_by
-    passing = rows_passing(ordered, sieve.indexed).order_by(*ordering)
+def _looked_up(ordered: QuerySet, sieve: Sieve, limit: int, *, alone: bool) -> QuerySet:
+    passing = rows_passing(ordered, sieve.indexed, alone=alone).order_by(*ordered.query.order_by)
     return ordered.filter(pk__in=passing.values("pk")[:limit])
 
 

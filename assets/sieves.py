@@ -69,7 +69,8 @@ def _setting_sieve(condition: SettingCondition) -> Sieve:
     if condition.operator == "=":
         return Sieve.of(exact)
     # Of a range, or of what is there, an index knows no more than the values that are known.
-    return Sieve(cheap=exact, indexed=Q(MayHave(condition)) & exact)
+    # What is known is not looked up for an estimate: most ranges are soon filled by the first rows.
+    return Sieve(cheap=exact, indexed=Q(MayHave(condition)) & exact, can_be_estimated=False)
 
 
 def likeness_sieve(example: Prompt | Request) -> Sieve:

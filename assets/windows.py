@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
@@ -29,27 +30,36 @@ def first_rows(queryset: QuerySet, at_most: int = EVERY_ROW) -> QuerySet:
     return queryset
 
 
-def rows_passing(queryset: QuerySet, condition: Q) -> QuerySet:
-    """The same queryset, of rows that meet a condition.
+def rows_passing(queryset: QuerySet, condition: Q, *, alone: bool) -> QuerySet:
+    """The same queryset, of rows that meet a condition; found, if that is told, by the condition alone.
 
-    Where these are few, by the condition alone: the database would look up as well all that meet the
-    queryset's own, such as a million videos.
+    Else the database would look up as well all that meet the queryset's own, such as a million videos.
     """
-    every = queryset.order_by()
-    every.query.where = WhereNode()
-    passing = every.filter(condition)
-    if not _are_few(passing):
+    if not alone:
         return first_rows(queryset.order_by().filter(condition))
-    rows = first_rows(passing)
+    rows = first_rows(_every(queryset).filter(condition))
     rows.query.where = queryset.query.where.clone()
     return rows
 
 
-def _are_few(queryset: QuerySet) -> bool:
-    """By the database's estimate, and found by an index: among all rows, few take long to find."""
-    plan = json.loads(queryset.values("pk").explain(format="json"))[0]["Plan"]
+def are_few(queryset: QuerySet, condition: Q) -> bool:
+    """Whether few rows of the table meet a condition, and an index finds them: by a scan, few take long.
+
+    By the planner's estimate, which is there in no time and may be wrong: no result may depend on it.
+    """
+    passing = _every(queryset).filter(condition).values("pk")
+    try:
+        plan = json.loads(passing.explain(format="json"))[0]["Plan"]
+    except EmptyResultSet:
+        return True
     rows, cost = plan["Plan Rows"], plan["Total Cost"]
     return rows <= FEW and cost <= COST_OF_ONE * rows + SOON_FOUND
+
+
+def _every(queryset: QuerySet) -> QuerySet:
+    every = queryset.order_by()
+    every.query.where = WhereNode()
+    return every
 
 
 class _Rows(BaseTable):

@@ -294,7 +294,7 @@ def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
 QUERIES = {
     "/assets/": 10,
     "/assets/?view=table": 10,
-    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 13,
+    "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 14,
     "/assets/count/": 3,
     "/assets/{asset}/": 15,
     "/assets/{asset}/?model=sdxl": 15,

@@ -24,7 +24,7 @@ from assets.models.reviews import STANDING
 from assets.pagination import cursor_of, keyset_page, neighbours, walk
 from assets.setting_conditions import SettingCondition
 from assets.sieves import names_in_order
-from assets.windows import rows_passing
+from assets.windows import are_few
 from tests.factories import make_asset, make_assets, make_job, make_user
 
 pytestmark = pytest.mark.django_db
@@ -116,11 +116,11 @@ def pages(filterset, size, *, backward=False, start=""):
 
 # Rows probed first and next, the number of which one must pass for that to go on, and how many are few.
 EVERY_PATH = {
-    "probed at once": (3_000, 30_000, 500, 20_000),
-    "probed on": (4, 9, 10_000, 20_000),
-    "probed on while it is worth it": (5, 10, 4, 20_000),
-    "looked up": (2, 2, 0, 20_000),
-    "looked up among many": (2, 2, 0, -1),
+    "probed at once": (3_000, 30_000, 500, -1),
+    "probed on": (4, 9, 10_000, -1),
+    "probed on while it is worth it": (5, 10, 4, -1),
+    "looked up at last": (2, 2, 0, -1),
+    "looked up first": (2, 2, 0, 20_000),
 }
 
 
@@ -256,22 +256,23 @@ def statements(query):
     return [statement["sql"] for statement in captured]
 
 
-def test_what_is_frequent_is_found_by_one_statement_that_tries_the_first_rows():
+def test_what_is_frequent_is_found_by_one_statement_that_tries_the_first_rows(monkeypatch):
+    monkeypatch.setattr(windows, "FEW", -1)
     for _ in range(8):
         make_asset(original_prompt="a red fox")
-    [probe] = statements("q=fox")
+    estimate, probe = statements("q=fox")
+    assert estimate.startswith("EXPLAIN")
     assert "LIMIT 3000" in probe
     assert probe.index("ILIKE") > probe.index("LIMIT 3000"), (
         "the first rows are found as if nothing else were asked"
     )
 
 
-def test_what_is_rare_is_looked_up_by_the_index_on_words(monkeypatch):
-    monkeypatch.setattr(pagination, "PROBED_FIRST", 3)
+def test_what_is_rare_is_looked_up_by_the_index_on_words():
     make_asset(original_prompt="a zeppelin", ago=timedelta(hours=1))
     for _ in range(8):
         make_asset(original_prompt="a red fox")
-    _probe, _is_longer, _estimate, looked_up, *_ = statements("q=zeppelin")
+    _estimate, looked_up, *_ = statements("q=zeppelin")
     assert "ILIKE" not in looked_up
     with connection.cursor() as cursor:
         # Of so few rows, another index would do as well.
@@ -287,20 +288,21 @@ def test_what_is_rare_is_looked_up_without_all_that_are_of_its_type(monkeypatch,
     monkeypatch.setattr(windows, "FEW", few)
     for _ in range(2):
         make_asset(original_prompt="a red fox", asset_type="video")
-    looked_up = statements("q=zeppelin&type=video")[3]
+    _estimate, *others = statements("q=zeppelin&type=video")
+    looked_up = others[0] if alone else others[2]  # after what was tried
     fenced = looked_up[looked_up.rindex("FROM (SELECT") : looked_up.index(f"LIMIT {windows.EVERY_ROW}")]
     assert "@@" in fenced
     assert ("\"asset_type\" = 'video'" not in fenced) == alone
 
 
-def test_few_that_only_a_scan_finds_are_looked_for_among_those_of_the_list(monkeypatch):
+def test_few_that_only_a_scan_finds_are_not_looked_up(monkeypatch):
     monkeypatch.setattr(windows, "SOON_FOUND", 100)
     make_assets(4_000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE workspace_assets")
     videos = WorkspaceAsset.objects.filter(asset_type="video")
-    sql = str(rows_passing(videos, SettingCondition.parse("unheard_of").as_q()).query)
-    assert sql.index("video") < sql.index("LIMIT")
+    assert not are_few(videos, SettingCondition.parse("unheard_of").as_q())
+    assert are_few(videos, Q(generation_seed=3))
 
 
 COLUMNS = {"user": "user", "type": "asset_type", "model": "model_used"}
