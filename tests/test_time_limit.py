@@ -123,6 +123,7 @@ def test_the_answer_names_what_was_asked_for_and_leads_to_less(client, staff, li
     text = response.content.decode()
     for asked in ("Prompt words: fox &lt;b&gt;", "Setting: steps&gt;3", "Setting: a=1", "Model: sdxl"):
         assert asked in text
+    assert "Sort: Largest first" in text
     found = ways(response)
     given = {
         "q": ["fox <b>"],

@@ -69,9 +69,12 @@ def too_broad(request: HttpRequest) -> HttpResponse:
 def _asked(filterset: type[ListFilterSet], given: QueryDict) -> Iterator[Asked]:
     for name, values in given.lists():
         if name in filterset.base_filters and name != "view":
+            known = filterset.base_filters[name]
+            choices = dict(known.extra.get("choices", []))
             for value in filter(str.strip, values):
-                short = value if len(value) <= MOST_CHARACTERS else f"{value[:MOST_CHARACTERS]}…"
-                yield Asked(filterset.base_filters[name].label, short)
+                text = choices.get(value, value)
+                short = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+                yield Asked(known.label, short)
 
 
 def _ways(filterset: type[ListFilterSet], given: QueryDict) -> Iterator[Way]:
