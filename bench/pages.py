@@ -22,6 +22,10 @@ from bench.table import build
 
 ROUNDS = 60
 LEAST_ROWS = 1_000
+LEGEND = """\
+p50 and p95 are of whole pages over HTTP. SQL is their time in the database, floor that of the same by hand,
+ratio the one to the other; beyond SQL is the rest of the server's time. Faster is than the stock admin.
+"""
 LOAD, LOAD_OF_TRIAL = {"seconds": 6, "turns": 3}, {"seconds": 2, "turns": 1}
 
 
@@ -64,7 +68,10 @@ def _keep(rows: int, run: Mapping[str, Any]) -> None:
     draw(DATA_DIR / "bench.svg" if is_trial else ROOT / "docs" / "bench.svg", runs)
     if not is_trial:
         results.tell_in_readme(ROOT / "README.md", runs, bars)
-    sys.stdout.write(f"\n{rows:,} rows, milliseconds\n\n{results.table(run)}\n\n{results.told(bars)}\n\n")
+    sys.stdout.write(f"\n{rows:,} rows, milliseconds\n\n{results.table(run)}\n\n{LEGEND}\n")
+    if is_trial:
+        sys.stdout.write(f"This was a trial: the bars are meant for {SMALL:,} rows and {LARGE:,}.\n")
+    sys.stdout.write(f"{results.told(bars)}\n\n")
     sys.stdout.write(f"Also in {path}. ")
 
 

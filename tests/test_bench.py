@@ -63,6 +63,7 @@ def test_each_request_is_measured_on_each_of_its_sides(told):
 
 def test_every_bar_is_said_to_be_met_or_missed(told):
     printed, results, _ = told
+    assert "This was a trial: the bars are meant for 1,000,000 rows and 10,000,000." in printed
     for bar in results["bars"]:
         said = {None: "not measured", True: "met", False: "MISSED"}[bar["met"]]
         assert re.search(rf"^{said} +{re.escape(bar['name'])}", printed, re.MULTILINE)
