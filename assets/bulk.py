@@ -57,10 +57,7 @@ def freeze_queryset(assets: QuerySet[WorkspaceAsset], *, action: Operation.Actio
 
 
 def freeze_filter(query: str, *, action: Operation.Action, actor: User) -> Operation:
-    """An operation over all that a query string of the gallery selects.
-
-    One that is large, or takes long to find, is frozen in the background: it is being prepared.
-    """
+    """An operation over all that a query string selects; what is large or slow is being prepared at first."""
     selected = _selected_by(query)
     is_soon_frozen = _is_soon_frozen(selected)
     with transaction.atomic():
