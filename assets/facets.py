@@ -11,11 +11,9 @@ from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Case, F, QuerySet, TextField, Value, When
 from django.db.models import Count as Counting
-from django.http import QueryDict
 
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
-from assets.models.reviews import STANDING
 from assets.pagination import Capped, Count, Order, capped_counts, is_rare
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
@@ -30,6 +28,7 @@ SAMPLE = 3_000  # rows of a list, of which those that pass a sieve are counted
 ENOUGH = 15  # of a sample; where there are fewer, those that pass are looked up
 MOST_FOUND = 3_000  # of them
 TIME_LIMIT = 1.0  # seconds, for each of the statements
+MANY, MANY_AGE = "facets-many", 20  # a cache key; seconds for which a number beyond its cap stays so
 
 UNKNOWN = Count(0, capped=True)
 
@@ -81,43 +80,70 @@ def _is_counted(filterset: AssetFilterSet, name: str) -> bool:
 
 
 def _counted(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, dict[str, Count]]:
+    many = _known_many(filterset)
+    left = {
+        name: [value for value in values if value not in many.get(name, {})]
+        for name, values in options.items()
+    }
+    counts = capped_counts(_to_count(filterset, left), time_limit=TIME_LIMIT)
+    found = {name: many.get(name, {}) | _of_options(name, left[name], counts) for name in options}
+    if not many and _is_unfiltered(filterset):
+        cache.set(MANY, {name: _many(values) for name, values in found.items() if name != "total"}, MANY_AGE)
+    return {name: {value: found[name][value] for value in values} for name, values in options.items()}
+
+
+def _known_many(filterset: AssetFilterSet) -> dict[str, dict[str, Count]]:
+    """Of the whole workspace the numbers that were beyond the cap a moment ago.
+
+    All others, and the total, are counted anew for each page, since people see what they themselves change.
+    """
+    return cache.get(MANY, {}) if _is_unfiltered(filterset) else {}
+
+
+def _is_unfiltered(filterset: AssetFilterSet) -> bool:
+    return filterset.is_valid() and not filterset.names()
+
+
+def _many(counts: Mapping[str, Count]) -> dict[str, Count]:
+    return {value: count for value, count in counts.items() if count == Count(FACET_CAP, capped=True)}
+
+
+def _to_count(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, Capped]:
     wanted: dict[str, Capped] = {}
     if "total" in options:
         wanted["total"] = Capped(filterset.qs, TOTAL_CAP)
     for name, column in {"type": "asset_type", "model": "model_used"}.items():
-        if name in options:
+        if options.get(name):
             wanted[name] = Capped(filterset.select(without=[name]), FACET_CAP, column, options[name])
-    if "expires" in options:
-        wanted |= {name: Capped(filterset.select(expires=name), FACET_CAP) for name in EXPIRIES}
-    if "verdict" in options:
-        wanted |= _verdicts_to_count(filterset)
-    counts = capped_counts(wanted, time_limit=TIME_LIMIT)
-    found = {name: counts[name] for name in ("total", "type", "model") if name in options}
-    if "expires" in options:
-        found["expires"] = {name: counts[name][""] for name in EXPIRIES}
-    if "verdict" in options:
-        found["verdict"] = {name: _of_verdict(name, counts) for name in VERDICTS}
-    return found
+    for value in options.get("expires", []):
+        wanted[value] = Capped(filterset.select(expires=value), FACET_CAP)
+    for value in options.get("verdict", []):
+        wanted |= _verdict_to_count(filterset, value)
+    return wanted
 
 
-def _verdicts_to_count(filterset: AssetFilterSet) -> dict[str, Capped]:
+def _verdict_to_count(filterset: AssetFilterSet, verdict: str) -> dict[str, Capped]:
     """Of each verdict the newest reviews alone are looked up: most are of assets that have left.
 
     And without one some of the assets alone, since all may have been reviewed.
     """
     others = filterset.select(without=["verdict"])
-    some = AssetFilterSet(
-        QueryDict(), WorkspaceAsset.objects.among(others.order_by().values("id")[:MOST_LOOKED_UP])
-    )
-    wanted = {
-        "none": Capped(some.select(verdict="none"), FACET_CAP),
-        "none looked up": Capped(others, MOST_LOOKED_UP),
-    }
-    for verdict in STANDING:
-        newest = Review.objects.newest(verdict, FACET_CAP)
-        wanted[verdict] = Capped(others.among(newest.values("asset_id")), FACET_CAP)
-        wanted[f"{verdict} looked up"] = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
-    return wanted
+    if verdict == "none":
+        some = WorkspaceAsset.objects.among(others.order_by().values("id")[:MOST_LOOKED_UP])
+        found = filterset.filter_verdict(some, "verdict", verdict)
+        looked_up = Capped(others, MOST_LOOKED_UP)
+    else:
+        found = others.among(Review.objects.newest(verdict, FACET_CAP).values("asset_id"))
+        looked_up = Capped(Review.objects.current().filter(verdict=verdict), FACET_CAP)
+    return {verdict: Capped(found, FACET_CAP), f"{verdict} looked up": looked_up}
+
+
+def _of_options(name: str, values: list[str], counts: Mapping[str, dict[str, Count]]) -> Mapping[str, Count]:
+    if name == "verdict":
+        return {value: _of_verdict(value, counts) for value in values}
+    if name == "expires":
+        return {value: counts[value][""] for value in values}
+    return counts.get(name, {})
 
 
 def _of_verdict(name: str, counts: Mapping[str, dict[str, Count]]) -> Count:

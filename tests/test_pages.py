@@ -5,10 +5,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from assets import bulk, dispositions
 from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
@@ -76,6 +78,40 @@ def test_total_is_capped_and_counted_exactly_on_request(fetch, monkeypatch):
     assert "5+ assets" in shown.text
     assert 'data-total="5" data-capped' in shown.html
     assert fetch("/assets/count/?type=image").total == 7
+
+
+def test_only_numbers_beyond_their_cap_may_be_of_a_moment_ago(fetch, monkeypatch):
+    monkeypatch.setattr("assets.facets.FACET_CAP", 3)
+    doomed = [*make_assets(5, model_used="flux"), *make_assets(2, model_used="sdxl")]
+
+    def told():
+        shown = fetch("/assets/")
+        facets = shown.response.context["facets"]
+        models = {option.label: str(option.count) for option in facets.models}
+        return shown.total, models, {option.label: str(option.count) for option in facets.verdicts}
+
+    verdicts = {"approved": "0", "flagged": "0", "neither": "3+"}
+    assert told() == (7, {"flux": "3+", "sdxl": "2"}, verdicts)
+    WorkspaceAsset.objects.filter(pk__in=[doomed[0].pk, doomed[-1].pk]).delete()
+    with CaptureQueriesContext(connection) as queries:
+        assert told() == (5, {"flux": "3+", "sdxl": "1"}, verdicts)
+    [counting] = [each["sql"] for each in queries if "counted.value" in each["sql"]]
+    assert "sdxl" in counting
+    assert "flux" not in counting
+    make_assets(2, model_used="wan")
+    cache.clear()
+    assert told() == (7, {"flux": "3+", "wan": "2", "sdxl": "1"}, verdicts)
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_hostile_texts_are_shown_as_texts(fetch, view):
+    hostile = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 }}%s"
+    make_asset(make_user(hostile), original_prompt=hostile, model_used=hostile, asset_type="video")
+    shown = fetch("/assets/", view=view, model=hostile)
+    assert len(shown.ids) == 1
+    assert "<script>alert" not in shown.html
+    assert "<img src=x" not in shown.html
+    assert shown.html.count(escape(hostile)) >= 5  # prompt, model, name, label and chip
 
 
 def test_an_empty_workspace_says_so(fetch):

@@ -56,6 +56,10 @@ class Card:
     def label(self) -> str:
         return f"{self.prompt or 'no prompt'} ({self.model})"
 
+    def __getitem__(self, name: str) -> Any:
+        """Templates look here first: refusing them would cost more than all else of the look-up."""
+        return getattr(self, name)
+
 
 def prompt_text(start: str) -> str:
     """The beginning of a prompt, from which a longer one can be told."""
