@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import BooleanField, Case, Q, Value, When
 from django.db.models.expressions import RawSQL
 from django.http import QueryDict
@@ -372,3 +372,12 @@ def test_letters_refuse_prompts_without_the_words(fox):
     ]:
         WorkspaceAsset.objects.filter(id=fox.id).update(original_prompt=prompt)
         assert not WorkspaceAsset.objects.filter(has_letters_of(words)).exists(), words
+
+
+def test_a_prompt_of_more_words_than_the_database_takes_is_listed_and_found_by_its_first(fetch):
+    many = " ".join(f"w{number:x}" for number in range(250_000))
+    with pytest.raises(OperationalError, match="too long for tsvector"), transaction.atomic():
+        connection.cursor().execute("SELECT to_tsvector('simple', %s)", [many])
+    asset = make_asset(original_prompt=f"zeppelin {many}")
+    assert fetch("/assets/", q="zeppelin").ids == [str(asset.id)]
+    assert fetch("/assets/", q="w3d08f").ids == []

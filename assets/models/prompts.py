@@ -4,11 +4,12 @@ from typing import Self
 
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorExact
 from django.db import models
-from django.db.models.functions import Collate, Length
+from django.db.models.functions import Collate, Left, Length
 from django.db.models.lookups import Exact
 
+READ = 100_000  # characters of a prompt: the words of much more would be an error to the database
 # The words of a prompt, as the index stores them: no stemming, since prompts mix languages and names.
-PROMPT_WORDS = SearchVector("original_prompt", config="simple")
+PROMPT_WORDS = SearchVector(Left("original_prompt", READ), config="simple")
 
 
 def has_words(words: str) -> models.Q:
