@@ -214,7 +214,12 @@ def lacking(column: str, filters: Collection[str]) -> list[str]:
     return list(dict.fromkeys(what for name, what in wanted if name in missing))
 
 
+def is_small() -> bool:
+    """Whether all assets are read as quickly without any index."""
+    return (rows_of(WorkspaceAsset) or 0) < SMALL
+
+
 def _missing_names() -> set[str]:
-    if (rows_of(WorkspaceAsset) or 0) < SMALL:
+    if is_small():
         return set()
     return {need.index.name for need in needs(models=[WorkspaceAsset]) if need.is_missing}

@@ -41,7 +41,7 @@ class Measured:
             "ours": _percentiles([answer.ms for answer in ours]),
             "sql": _percentiles([answer.sql_ms for answer in ours]),
             "beyond_sql": _percentiles([answer.server_ms - answer.sql_ms for answer in ours]),
-            "statements": max(answer.statements for answer in ours),
+            "statements": min(answer.statements for answer in ours),
             "gave_up": sum(answer.has_given_up for answer in ours),
             "floor": _percentiles([answer.ms for answer in self.floors]),
             "stock": _percentiles([answer.ms for answer in self.stock]),

@@ -131,10 +131,11 @@ def _fill_beside(bare: psycopg.Connection) -> None:
         FROM workspace_assets WHERE generation_seed % {REVIEWED} = 0
     """)
     bare.execute(f"""
-        INSERT INTO assets_disposition (asset_id, user_id, action, row, disposed_at)
+        INSERT INTO assets_disposition (asset_id, user_id, action, row, disposed_at, purged_at)
         SELECT gen_random_uuid(), user_id,
                (ARRAY['expired', 'deleted', 'promoted'])[1 + generation_seed % 3],
-               jsonb_build_object('asset_type', asset_type, 'file_size_bytes', file_size_bytes), created_at
+               jsonb_build_object('asset_type', asset_type, 'file_size_bytes', file_size_bytes), created_at,
+               now()
         FROM workspace_assets WHERE generation_seed % {DEPARTED} = 1
     """)
 
@@ -172,3 +173,4 @@ def _make_missing_indexes(bare: psycopg.Connection) -> None:
         for done, (model, each) in enumerate(missing, 1):
             bare.execute(str(each.create_sql(model, editor)))
             progress.show(done)
+    bare.execute("ANALYZE workspace_assets, jobs")

@@ -61,4 +61,6 @@ class Migration(migrations.Migration):
             model_name='libraryasset',
             index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.search.SearchVector(django.db.models.functions.text.Left('original_prompt', 100000), config='simple'), name='library_prompt_words'),
         ),
+        # Pages ask the planner how rare a word is, which it knows of an index once it has looked at it.
+        migrations.RunSQL('ANALYZE workspace_assets, user_library', migrations.RunSQL.noop, hints={'upstream': True}),
     ]

@@ -6,7 +6,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from assets.filters import AssetFilterSet
-from assets.indexes import lacking
+from assets.indexes import is_small, lacking
 from assets.models import KnownSettings
 
 
@@ -19,7 +19,7 @@ def notices(filterset: AssetFilterSet) -> Iterator[str]:
             " add a user, a type or a date."
         )
     conditions = filterset.form.cleaned_data["setting"] or []
-    if any(condition.operator != "=" for condition in conditions):
+    if any(condition.operator != "=" for condition in conditions) and not is_small():
         yield from _how_settings_are_known()
 
 

@@ -46,6 +46,9 @@ def _as_sql(found: list[Need]) -> list[str]:
         ]
     for need in missing:
         lines += ["", f"-- For {need.serves}{_size(need)}", *(f"{each};" for each in need.remedy)]
+    if missing:
+        tables = ", ".join(dict.fromkeys(need.model._meta.db_table for need in missing))
+        lines += ["", "-- So that the planner knows what is rare", f"ANALYZE {tables};"]
     return lines
 
 
