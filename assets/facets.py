@@ -27,6 +27,7 @@ OPTIONS_AGE = 60  # seconds for which a new type or model may be missing
 SAMPLE = 3_000  # rows of a list, of which those that pass a sieve are counted
 ENOUGH = 15  # of a sample; where there are fewer, those that pass are looked up
 MOST_FOUND = 3_000  # of them
+WORTH_TRYING = 100_000  # rows that an index finds, of which so many are looked for
 TIME_LIMIT = 1.0  # seconds, for each of the statements
 MANY, MANY_AGE = "facets-many", 20  # a cache key; seconds for which a number beyond its cap stays so
 
@@ -234,7 +235,7 @@ def _looked_up(
 ) -> dict[str, _Sample]:
     queries = []
     for part, (ordered, sieve) in selections.items():
-        alone = part in rare or (not sieve.can_be_estimated and are_few(ordered, sieve.indexed))
+        alone = part in rare or are_few(ordered, sieve.indexed, at_most=WORTH_TRYING)
         passing = rows_passing(ordered, sieve.indexed, alone=alone)
         queries.append(_grouped(first_rows(passing, MOST_FOUND + 1), part, columns))
     groups = _groups(queries)

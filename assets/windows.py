@@ -42,7 +42,7 @@ def rows_passing(queryset: QuerySet, condition: Q, *, alone: bool) -> QuerySet:
     return rows
 
 
-def are_few(queryset: QuerySet, condition: Q) -> bool:
+def are_few(queryset: QuerySet, condition: Q, *, at_most: int | None = None) -> bool:
     """Whether few rows of the table meet a condition, and an index finds them: by a scan, few take long.
 
     By the planner's estimate, which is there in no time and may be wrong: no result may depend on it.
@@ -53,7 +53,7 @@ def are_few(queryset: QuerySet, condition: Q) -> bool:
     except EmptyResultSet:
         return True
     rows, cost = plan["Plan Rows"], plan["Total Cost"]
-    return rows <= FEW and cost <= COST_OF_ONE * rows + SOON_FOUND
+    return rows <= (FEW if at_most is None else at_most) and cost <= COST_OF_ONE * rows + SOON_FOUND
 
 
 def _every(queryset: QuerySet) -> QuerySet:

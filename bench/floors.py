@@ -20,7 +20,7 @@ CARD = (
 )
 NEWEST, OLDEST = "created_at DESC, id DESC", "created_at, id"
 PROBED = 3_000  # rows at the head of a list that are looked at one by one
-GATHERED = 10_000  # rows that an index without order finds, before they are sorted
+GATHERED = 200_000  # rows that an index without order finds, before they are sorted
 _COUNTED = "asset_type, model_used, expires_at"
 # As the index has it.
 WORDS = "to_tsvector('simple', COALESCE(left(original_prompt, 100000), '')) @@ plainto_tsquery('simple', {})"
