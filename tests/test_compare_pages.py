@@ -174,7 +174,7 @@ def test_a_comparison_takes_as_many_queries_for_six_as_for_two(client, staff):
         with CaptureQueriesContext(connection) as queries:
             assert client.get(compare_url(asset.id for asset in made[:number])).status_code == 200
         counts.append(len(queries))
-    assert counts == [6, 6]
+    assert counts == [4, 4]
 
 
 # --- Siblings ----------------------------------------------------------------
