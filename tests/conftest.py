@@ -19,7 +19,7 @@ if "workspace.settings" in sys.modules:
 HOME = Path(tempfile.mkdtemp(prefix="workspace-assets-"))
 OURS = (
     "ALLOWED_HOSTS DASHBOARD_SCHEMA DEMO_PASSWORD HOST PORT"
-    " PURGE_GRACE_HOURS REQUEST_TIMEOUT SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
+    " PURGE_GRACE_HOURS READ_REPLICA_URL REQUEST_TIMEOUT SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
 )
 for name in OURS.split():
     os.environ.pop(name, None)

@@ -90,7 +90,7 @@ def test_a_connection_that_cannot_forget_the_limit_is_given_up(client, staff, li
 def test_a_quick_page_tells_the_database_nothing(client, staff, monkeypatch):
     told = []
     monkeypatch.setattr("workspace.time_limit.QUICK", 60)
-    monkeypatch.setattr(TimeLimit, "_run", lambda limit, statement: told.append(statement))
+    monkeypatch.setattr(TimeLimit, "_run", lambda limit, connection, statement: told.append(statement))
     client.force_login(staff)
     assert client.get("/assets/").status_code == 200
     assert told == []

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from psycopg.errors import QueryCanceled
 
+from assets.replica import READS, is_configured, remember_writes
 from assets.views.too_broad import too_broad
 from workspace.time_limit import time_limit
 
-READS = ("GET", "HEAD")
 TO_ANSWER = 2  # seconds, once the limit is reached
 
 
@@ -38,3 +39,16 @@ class TimeLimitMiddleware:
             return render(request, "busy.html", status=503)
         request.time_limit.allow(TO_ANSWER)
         return too_broad(request)
+
+
+class ReadsAfterWritesMiddleware:
+    """Whoever has just changed something sees it in the lists, wherever those are read from."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        if not is_configured():
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        return response if request.method in READS else remember_writes(response)

@@ -23,7 +23,10 @@ ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 WEB_PROCESS = env.flag("WEB_PROCESS")  # set by wsgi.py
 
 DATABASE_URL = env.text("DATABASE_URL")
+READ_REPLICA_URL = env.text("READ_REPLICA_URL")
 EMBEDDED = not DATABASE_URL
+if READ_REPLICA_URL and EMBEDDED:
+    raise ImproperlyConfigured("READ_REPLICA_URL is set and DATABASE_URL is not: name the primary as well.")
 
 DEFAULT_SECRET_KEY = "insecure-key-for-development-only-insecure-key-for-development"  # noqa: S105
 
@@ -51,19 +54,20 @@ DASHBOARD_SCHEMA = env.identifier("DASHBOARD_SCHEMA", "dashboard" if _EXISTING e
 if _EXISTING and DASHBOARD_SCHEMA == "public":
     raise ImproperlyConfigured("DASHBOARD_SCHEMA is 'public', where the product's tables are: name another.")
 DATABASE_ROUTERS = ["workspace.routers.UpstreamRouter"]
+if READ_REPLICA_URL:
+    DATABASE_ROUTERS += ["workspace.routers.ReplicaRouter"]
 
 
 REQUEST_TIMEOUT = env.integer("REQUEST_TIMEOUT", 10, minimum=1, maximum=600)  # seconds
 
 
-def _database() -> dict:
-    url = DATABASE_URL or localpg.ensure(DATA_DIR / "postgres", "workspace")
+def _database(name: str, url: str) -> dict:
     try:
         database = dj_database_url.parse(url)
     except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL is not understood: {error}") from None
+        raise ImproperlyConfigured(f"{name} is not understood: {error}") from None
     if database.get("ENGINE") != "django.db.backends.postgresql":
-        raise ImproperlyConfigured("DATABASE_URL must begin with postgres:// and name a PostgreSQL database.")
+        raise ImproperlyConfigured(f"{name} must begin with postgres:// and name a PostgreSQL database.")
     options = database.setdefault("OPTIONS", {})
     parameters = [options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
     if WEB_PROCESS:
@@ -79,7 +83,21 @@ def _schemas() -> list[str]:
     return list(dict.fromkeys([DASHBOARD_SCHEMA, "public"]))
 
 
-DATABASES = {"default": _database()}
+def _replica() -> dict:
+    """Given up soon where it does not answer, since the primary does."""
+    database = _database("READ_REPLICA_URL", READ_REPLICA_URL)
+    options = database["OPTIONS"]
+    options["options"] += " -c default_transaction_read_only=on"
+    options.setdefault("connect_timeout", 2)
+    if WEB_PROCESS:
+        options["pool"]["timeout"] = 2
+    return database | {"TEST": {"MIRROR": "default"}}
+
+
+_primary_url = DATABASE_URL or localpg.ensure(DATA_DIR / "postgres", "workspace")
+DATABASES = {"default": _database("DATABASE_URL", _primary_url)}
+if READ_REPLICA_URL:
+    DATABASES["replica"] = _replica()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- What the dashboard does ------------------------------------------------
@@ -134,6 +152,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "workspace.middleware.ReadsAfterWritesMiddleware",
     "workspace.middleware.TimeLimitMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

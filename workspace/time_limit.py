@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 QUICK = 0.25  # seconds after which a request is no longer one of the many whose time need not be told
 
@@ -21,37 +22,36 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self.started_at = time.monotonic()
         self.seconds = seconds
-        self.is_told = False
+        self.told: set[BaseDatabaseWrapper] = set()
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
     ) -> Any:
         elapsed = time.monotonic() - self.started_at
         if elapsed > QUICK:
-            self._tell(max(self.seconds - elapsed, 0.001))
+            self._tell(context["connection"], max(self.seconds - elapsed, 0.001))
         return execute(sql, params, many, context)
 
     def allow(self, seconds: float) -> None:
         """So much from now on, for the answer that says that the limit is reached."""
         self.seconds = time.monotonic() - self.started_at + seconds
 
-    def _tell(self, seconds: float) -> None:
-        self.is_told = True
+    def _tell(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
+        self.told.add(connection)
         # Of a transaction that has failed, the next statement fails by itself, and this with it.
         with suppress(psycopg.Error):
-            self._run(f"SET statement_timeout = {round(seconds * 1000) or 1}")
+            self._run(connection, f"SET statement_timeout = {round(seconds * 1000) or 1}")
 
     def forget(self) -> None:
-        """Whoever has the connection next must not inherit what was left of the limit."""
-        if not self.is_told:
-            return
-        try:
-            self._run("RESET statement_timeout")
-        except psycopg.Error:  # such as that the last millisecond of the limit has passed meanwhile
-            connection.connection.close()  # so that the pool makes another
-            connection.close()
+        """Whoever has a connection next must not inherit what was left of the limit."""
+        for connection in self.told:
+            try:
+                self._run(connection, "RESET statement_timeout")
+            except psycopg.Error:  # such as that the last millisecond of the limit has passed meanwhile
+                connection.connection.close()  # so that the pool makes another
+                connection.close()
 
-    def _run(self, statement: str) -> None:
+    def _run(self, connection: BaseDatabaseWrapper, statement: str) -> None:
         if connection.connection is not None:
             connection.connection.execute(statement)
 
@@ -60,7 +60,9 @@ class TimeLimit:
 def time_limit(seconds: float) -> Iterator[TimeLimit]:
     limit = TimeLimit(seconds)
     try:
-        with connection.execute_wrapper(limit):
+        with ExitStack() as wrapped:
+            for connection in connections.all():
+                wrapped.enter_context(connection.execute_wrapper(limit))
             yield limit
     finally:
         limit.forget()

@@ -20,6 +20,7 @@ from assets.export import ASSET_COLUMNS, FORMATS, LIBRARY_COLUMNS, REMOVED_COLUM
 from assets.filters import AssetFilterSet, LibraryFilterSet, ListFilterSet, RemovedFilterSet
 from assets.forms import SelectionForm
 from assets.pagination import walk
+from assets.replica import reads_from_replica
 from assets.views.gallery import explain
 from assets.views.toasts import after_login
 
@@ -32,6 +33,7 @@ BROKEN_OFF = (
 @require_safe
 @never_cache
 @only_with(VIEW_ASSETS)
+@reads_from_replica
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
     return _export(request, "workspace-assets", form, AssetFilterSet(request.GET), ASSET_COLUMNS)
 
@@ -39,6 +41,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
 @require_safe
 @never_cache
 @only_with(VIEW_LIBRARY)
+@reads_from_replica
 def library_export(request: HttpRequest, form: str) -> HttpResponseBase:
     return _export(request, "library", form, LibraryFilterSet(request.GET), LIBRARY_COLUMNS)
 
@@ -46,6 +49,7 @@ def library_export(request: HttpRequest, form: str) -> HttpResponseBase:
 @require_safe
 @never_cache
 @only_with(VIEW_LEDGER)
+@reads_from_replica
 def removed_export(request: HttpRequest, form: str) -> HttpResponseBase:
     return _export(request, "removed", form, RemovedFilterSet(request.GET), REMOVED_COLUMNS)
 

@@ -15,6 +15,7 @@ from assets.export import FORMATS
 from assets.facets import count_facets
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
 from assets.pagination import Count, CursorError, Page, keyset_page
+from assets.replica import reads_from_replica
 from assets.views.cards import cards, for_cards
 from assets.views.notices import notices
 from assets.views.saved_views import rail_context
@@ -26,6 +27,7 @@ BY_EXPIRY = "expires_at"
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def gallery(request: HttpRequest) -> HttpResponse:
     filterset = AssetFilterSet(request.GET)
     errors = list(explain(filterset))
@@ -69,6 +71,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def count(request: HttpRequest) -> HttpResponse:
     """The exact number of a selection, however large, for a person who asked."""
     filterset = AssetFilterSet(request.GET)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from assets.access import Parent, job_or_404, viewers_only
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
+from assets.replica import reads_from_replica
 from assets.views.cards import cards, for_cards
 from assets.views.columns import row_columns
 from assets.views.compare import compare_first_url
@@ -21,6 +22,7 @@ BY_INDEX = Order("asset_index")
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     parent = job_or_404(job_id)
     page, error = Page([], "", ""), ""

@@ -15,6 +15,7 @@ from assets.humanize import instant_text, since_text, span_text
 from assets.models import Disposition
 from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.replica import reads_from_replica
 from assets.storage import LIBRARY
 from assets.views.cards import for_library_cards, library_cards, page_url, short_id
 from assets.views.columns import Column, row_columns
@@ -26,6 +27,7 @@ from assets.views.settings import settings_context
 
 @require_safe
 @only_with(VIEW_LIBRARY)
+@reads_from_replica
 def library(request: HttpRequest) -> HttpResponse:
     filterset = LibraryFilterSet(request.GET)
     errors = list(explain(filterset))

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from assets.access import viewers_only
 from assets.filters import AssetFilterSet
+from assets.replica import reads_from_replica
 from assets.setting_conditions import ConditionError, SettingCondition
 from assets.setting_values import MOST_KEYS, NEWEST, Key, Occurring, occurring
 from assets.views.gallery import chips, explain
@@ -25,6 +26,7 @@ class Row(NamedTuple):
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def setting_values(request: HttpRequest) -> HttpResponse:
     data = request.GET.copy()
     wanted = data.pop("key", [""])[-1]

@@ -29,6 +29,7 @@ from assets.models import Disposition, Operation, Verb, WorkspaceAsset
 from assets.models.operations import IS_TROUBLED
 from assets.models.upstream import usernames
 from assets.pagination import CursorError, Order, Page, keyset_page
+from assets.replica import shows_writes
 from assets.reviews import flags_among
 from assets.views.cards import Card, cards, for_cards, page_url, short_id
 from assets.views.export import download_lines
@@ -114,6 +115,7 @@ def _freeze(request: HttpRequest, wanted: dict[str, Any]) -> Operation:
 @require_safe
 @never_cache
 @only_with(VIEW_OPERATIONS)
+@shows_writes
 def operation(request: HttpRequest, pk: int) -> HttpResponse:
     found = operation_or_404(pk)
     template = "assets/_operation.html" if request.htmx else "assets/operation.html"
@@ -262,6 +264,7 @@ def _results(request: HttpRequest, found: Operation) -> Iterator[Result]:
 @require_safe
 @never_cache
 @only_with(VIEW_OPERATIONS)
+@shows_writes
 def operation_json(request: HttpRequest, pk: int) -> JsonResponse:
     found = operation_or_404(pk)
     names = ("action", "state", "total", "done", "failed", "gone", "undone")

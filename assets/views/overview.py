@@ -18,6 +18,7 @@ from assets.humanize import compact_text, instant_text, since_text, size_text
 from assets.models import Disposition
 from assets.models.upstream import usernames
 from assets.overview import DAYS, Amount, Departures, Overview, Share, Span, overview, sum_of
+from assets.replica import reads_from_replica
 from assets.views.cards import short_id
 
 MOST_ROWS = 20  # of models
@@ -28,6 +29,7 @@ LATE = timedelta(hours=2)  # the largest tables are counted more often
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def overview_page(request: HttpRequest) -> HttpResponse:
     found = overview()
     if found is None:

@@ -10,6 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 from assets.access import viewers_only
 from assets.models import WorkspaceAsset
 from assets.models.upstream import usernames
+from assets.replica import reads_from_replica
 from assets.views.cards import short_id
 
 RECENT = 300
@@ -19,6 +20,7 @@ MOST = 8
 @require_safe
 @viewers_only
 @vary_on_headers("HX-Request")
+@reads_from_replica
 def queries(request: HttpRequest) -> HttpResponse:
     columns = ("user_id", "job_id", "asset_type", "model_used")
     dated = WorkspaceAsset.objects.filter(created_at__isnull=False)  # others would come first

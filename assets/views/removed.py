@@ -20,6 +20,7 @@ from assets.lossless import encode
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import usernames
 from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.replica import reads_from_replica
 from assets.reviews import verdicts
 from assets.views.cards import page_url, prompt_text, short_id
 from assets.views.columns import Column, settings_column
@@ -59,6 +60,7 @@ class Entry:
 
 @require_safe
 @only_with(VIEW_LEDGER)
+@reads_from_replica
 def removed(request: HttpRequest) -> HttpResponse:
     filterset = RemovedFilterSet(request.GET)
     errors = list(explain(filterset))

@@ -13,6 +13,7 @@ from assets.access import viewers_only
 from assets.fields import OwnerField
 from assets.filters import AssetFilterSet
 from assets.models import Job, Profile, WorkspaceAsset
+from assets.replica import reads_from_replica
 from assets.setting_conditions import ConditionError, SettingCondition
 from assets.setting_values import NEWEST, Key, occurring
 from assets.views.cards import short_id
@@ -24,6 +25,7 @@ RECENT = 300  # of the newest assets, whose owners and jobs are offered first
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def users(request: HttpRequest) -> JsonResponse:
     typed = _typed(request)
     found = Profile.objects.filter(username__isnull=False)
@@ -37,6 +39,7 @@ def users(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def jobs(request: HttpRequest) -> JsonResponse:
     typed = _typed(request)
     if re.fullmatch(r"[0-9a-f]{8}[0-9a-f-]{0,28}", typed.lower()):
@@ -56,6 +59,7 @@ def jobs(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def settings(request: HttpRequest) -> JsonResponse:
     """Keys as they are typed, then after `=` or `!=` the values, of the rest of the filter's selection."""
     match = _CONDITION.fullmatch(request.GET.get("q", "").replace("\0", "").strip()[:500])

@@ -16,6 +16,7 @@ from assets.humanize import since_text
 from assets.models import Job
 from assets.overview import user_totals
 from assets.pagination import keyset_page
+from assets.replica import reads_from_replica
 from assets.views.cards import PROMPT_START, cards, for_cards, short_id
 from assets.views.columns import row_columns
 
@@ -25,6 +26,7 @@ MOST_JOBS = 12
 
 @require_safe
 @viewers_only
+@reads_from_replica
 def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     parent = user_or_404(user_id)
     newest = keyset_page(for_cards(parent.assets), SORTS[DEFAULT_SORT][1], size=MOST_ASSETS)
