@@ -530,3 +530,30 @@ def test_the_back_office_lists_what_expires_soonest_first(fetch):
     assert html.index(f"{sooner.id}/change") < html.index(f"{later.id}/change")
     html = fetch("/admin/assets/workspaceasset/").html
     assert html.index(f"{later.id}/change") < html.index(f"{sooner.id}/change")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["original_prompt=%00", "original_prompt__regex=(", "created_at__year=0", "generation_settings__a=%00",
+     "asset_index__range=1", "job__status=queued", "typ=image"],
+)  # fmt: skip
+def test_the_back_office_says_that_it_has_no_such_filter(client, admin, query):
+    client.force_login(admin)
+    response = client.get(f"/admin/assets/workspaceasset/?{query}")
+    assert response.status_code == 400
+    assert "This was not understood" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [("o=4", "-created_at"), ("o=-4.5", "-created_at"), ("o=7", "created_at"), ("o=8", "expires_at"),
+     ("expires=24h&o=7", "expires_at")],
+)  # fmt: skip
+def test_the_back_office_sorts_by_nothing_without_an_index(fetch, query, first):
+    changelist = fetch(f"/admin/assets/workspaceasset/?{query}").response.context["cl"]
+    assert changelist.queryset.query.order_by[0] == first
+
+
+def test_the_back_office_leads_to_no_page_of_a_row(client, admin):
+    client.force_login(admin)
+    assert client.get("/admin/r/1/1/").status_code == 410
