@@ -519,7 +519,7 @@ def test_more_than_a_request_has_time_for_is_left_to_the_gallery(client, admin, 
     shown = client.get(reverse("admin:assets_workspaceasset_changelist")).content.decode()
     assert "more than 3 assets" in shown
     assert "“All matching”" in shown
-    choose(client, asset, action, query=f"?id={asset.pk}")
+    choose(client, asset, action, query=f"?q={asset.pk}")
     assert Operation.objects.get().total == 1
 
 
