@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -10,6 +11,7 @@ from assets import clean_up, dispositions
 from assets.models import CleanUp, Disposition, Operation
 from assets.views.status import status
 from tests.factories import make_asset, make_assets
+from tests.html import Page
 
 pytestmark = pytest.mark.django_db
 
@@ -24,14 +26,17 @@ def ran(kind, *, ago=None, began=None, **values):
     CleanUp.objects.create(kind=kind, started_at=started_at, finished_at=finished_at, **values)
 
 
+ANYBODY = User(is_superuser=True)
+
+
 def troubles():
     cache.clear()
-    return [note.text for note in status().notes if note.is_trouble]
+    return [note.text for note in status(ANYBODY).notes if note.is_trouble]
 
 
 def notes():
     cache.clear()
-    return [note.text for note in status().notes]
+    return [note.text for note in status(ANYBODY).notes]
 
 
 @pytest.mark.parametrize("url", ["/assets/", "/removed/"])
@@ -190,4 +195,37 @@ def test_operations_with_failures_are_trouble_for_a_week_and_lead_to_them(fetch,
 def test_the_line_is_not_looked_up_for_every_page(fetch, django_assert_num_queries):
     fetch("/assets/")
     with django_assert_num_queries(0):
-        status()
+        status(ANYBODY)
+
+
+SAID = {
+    "view_workspaceasset": {"0 expire within 24 h", "Clean-up under 1 min ago"},
+    "view_disposition": {"The files of 1 removed asset could not be", "files of 7 assets removed"},
+    "view_operation": {"1 operation under way", "1 operation with failures"},
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "permissions"),
+    [
+        ("/assets/", ["view_workspaceasset"]),
+        ("/removed/", ["view_disposition"]),
+        ("/assets/", ["view_workspaceasset", "view_operation"]),
+    ],
+)
+def test_the_line_tells_nobody_what_they_may_not_see(client, fetch, admin, url, permissions):
+    now = timezone.now()
+    ran("expire", ago=timedelta(0))
+    ran("purge", ago=timedelta(0), busy_at=now, busy_done=7)
+    dispositions.delete([make_asset().pk], actor=admin)
+    Disposition.objects.update(last_error="Permission denied", purge_after=now)
+    for state, failed in (("running", 0), ("finished", 1)):
+        Operation.objects.create(action="delete", state=state, actor=admin, failed=failed, finished_at=now)
+    every = set().union(*SAID.values())
+    whole = fetch(url).text  # as it is kept for whoever asks next
+    assert {text for text in every if text in whole} == every
+    looker = User.objects.create_user("looker")
+    looker.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
+    client.force_login(looker)
+    shown = Page(client.get(url)).text
+    assert {text for text in every if text in shown} == set().union(*(SAID[name] for name in permissions))

@@ -46,7 +46,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     counts = count_facets(filterset)
     context = {
         "filterset": filterset,
-        "status": status(),
+        "status": status(request.user),
         "errors": errors,
         "notices": list(notices(filterset)),
         "chips": list(chips(filterset)),

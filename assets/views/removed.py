@@ -76,7 +76,7 @@ def removed(request: HttpRequest) -> HttpResponse:
         errors.append(str(error))
     context = {
         "filterset": filterset,
-        "status": status(),
+        "status": status(request.user),
         "errors": errors,
         "chips": list(chips(filterset)),
         "entries": entries(page.rows, filterset.now, may_restore=request.user.has_perm(RESTORE)),

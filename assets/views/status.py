@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_OPERATIONS
 from assets.humanize import since_text, span_text
 from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
 from assets.pagination import Capped, Count, capped_counts
@@ -23,15 +25,19 @@ class Note(NamedTuple):
     text: str
     url: str = ""
     is_trouble: bool = False
+    permission: str = VIEW_ASSETS  # without which it is not told
 
 
 class Status(NamedTuple):
-    expiring: Count  # within 24 hours
+    expiring: Count | None  # within 24 hours
     notes: list[Note]
 
 
-def status() -> Status:
-    return cache.get_or_set("status", _look, MAX_AGE)
+def status(user: User) -> Status:
+    """What somebody may know of what is looked up for everybody."""
+    found = cache.get_or_set("status", _look, MAX_AGE)
+    notes = [note for note in found.notes if user.has_perm(note.permission)]
+    return Status(found.expiring if user.has_perm(VIEW_ASSETS) else None, notes)
 
 
 def _look() -> Status:
@@ -48,15 +54,16 @@ def _look() -> Status:
     notes = [*_clean_ups(runs, now)]
     if (under_way := counts["under way"][""]).number:
         plural = "s" if under_way.number > 1 else ""
-        notes.append(Note(f"{under_way} operation{plural} under way", reverse("operations")))
+        text = f"{under_way} operation{plural} under way"
+        notes.append(Note(text, reverse("operations"), permission=VIEW_OPERATIONS))
     if (failing := counts["failing"][""]).number:
         plural = "" if failing.number == 1 else "s"
         text = f"The files of {failing} removed asset{plural} could not be removed"
-        notes.append(Note(text, f"{reverse('removed')}?state=failing", is_trouble=True))
+        notes.append(Note(text, f"{reverse('removed')}?state=failing", True, VIEW_LEDGER))
     if (failed := counts["failed"][""]).number:
         plural = "" if failed.number == 1 else "s"
         text = f"{failed} operation{plural} with failures"
-        notes.append(Note(text, f"{reverse('operations')}?state=failed", is_trouble=True))
+        notes.append(Note(text, f"{reverse('operations')}?state=failed", True, VIEW_OPERATIONS))
     return Status(counts["expiring"][""], notes)
 
 
@@ -86,7 +93,8 @@ def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
         notes.append(Note(f"files are being removed since {span_text(now - purged.started_at)}"))
     if purged and purged.busy_at and purged.busy_done:
         what = f"files of {purged.busy_done:,} asset{'' if purged.busy_done == 1 else 's'}"
-        notes.append(Note(f"{what} removed {since_text(purged.busy_at, now)}", reverse("removed")))
+        text = f"{what} removed {since_text(purged.busy_at, now)}"
+        notes.append(Note(text, reverse("removed"), permission=VIEW_LEDGER))
     return notes
 
 
