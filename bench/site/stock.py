@@ -9,7 +9,8 @@ MIDDLEWARE = [
     name for name in settings.MIDDLEWARE if name.startswith("django.") and "LoginRequired" not in name
 ]
 ROOT_URLCONF = "bench.site.stock_urls"
-TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]
+PROCESSORS = settings.TEMPLATES[0]["OPTIONS"]["context_processors"]
+TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [], "OPTIONS": {"context_processors": PROCESSORS}}]
 DATABASES = {"default": settings.DATABASES["default"].copy()}
 # Pooled connections as ours, but the database's own choices of parallel workers and compilation.
 DATABASES["default"]["OPTIONS"] = settings.DATABASES["default"]["OPTIONS"] | {
