@@ -11,8 +11,9 @@ from uuid import UUID
 from zipstream import ZipStream
 
 from assets.export import ASSET_BYTES, ASSET_COLUMNS, json_object, light_parts
+from assets.formats import SNIFF_BYTES, sniff
 from assets.models import WorkspaceAsset
-from assets.storage import SNIFF_BYTES, WORKSPACE, FileFault, MissingFile, sniff
+from assets.storage import WORKSPACE, FileFault, MissingFile
 
 ROWS_AT_ONCE = 100
 BLOCK_BYTES = 256 * 1024

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from assets.formats import FORMATS
 from assets.lossless import encode, number_of, same
 from assets.parameters import MEASURED, OTHER, UNKNOWN_SEED, Parameter, folded
-from assets.storage import FORMATS
 
 _MOST_SHOWN = 60  # characters of a value within a sentence
 _DISTILLED = "guidance"  # which Flux has beside a CFG scale of 1

@@ -24,7 +24,8 @@ from uuid import UUID
 from django.core.cache import cache
 from django.core.files.storage import storages
 
-from assets.storage import SNIFF_BYTES, WEBP, FileFault, Format, sniff
+from assets.formats import SNIFF_BYTES, WEBP, Format, sniff
+from assets.storage import FileFault
 
 logger = logging.getLogger(__name__)
 

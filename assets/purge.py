@@ -19,11 +19,11 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from assets.file_names import named_keys
+from assets.formats import FORMATS
 from assets.models import Disposition, LibraryAsset
 from assets.models.ledger import remove_files_alone
 from assets.previews import drop_preview, preview_name
 from assets.storage import (
-    FORMATS,
     LIBRARY,
     THUMBNAIL_SUFFIX,
     WORKSPACE,

@@ -10,19 +10,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from assets.file_names import named_keys
+from assets.formats import FORMATS, SNIFF_BYTES, sniff
 from assets.models import LibraryAsset, WorkspaceAsset
-from assets.storage import (
-    FORMATS,
-    LIBRARY,
-    SNIFF_BYTES,
-    WORKSPACE,
-    Copied,
-    FileFault,
-    StoredFacts,
-    key_of,
-    sniff,
-    thumbnail_beside,
-)
+from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, StoredFacts, key_of, thumbnail_beside
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +40,7 @@ class Copy:
     thumbnail: Copied | None
 
     def as_json(self) -> dict[str, Any]:
-        return {"file": self.file._asdict(), "thumbnail": self.thumbnail and self.thumbnail._asdict()}
+        return {"file": self.file.as_json(), "thumbnail": self.thumbnail and self.thumbnail.as_json()}
 
 
 @dataclass

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from assets import bulk, dispositions, storage
 from assets.bulk import Refused
 from assets.models import Disposition, Extension, LibraryAsset, Operation, OperationItem, Verb, WorkspaceAsset
+from assets.stores import folders
 from tests.factories import make_asset, make_assets, make_job, make_user
 
 pytestmark = pytest.mark.django_db
@@ -834,7 +835,7 @@ def draft_fault(monkeypatch):
                 draft.write = lambda block: fault(write, block)
             return draft
 
-        monkeypatch.setattr(storage.tempfile, "NamedTemporaryFile", make)
+        monkeypatch.setattr(folders.tempfile, "NamedTemporaryFile", make)
 
     return arrange
 
@@ -893,7 +894,7 @@ def test_a_copy_that_fails_leaves_its_asset_where_it_is(
     operation = run(freeze(assets, "promote"))
     check_fault(operation, assets, assets[1], reason, folder)
     assert len(files_of_library(folder)) == 3, "a draft was left behind"
-    monkeypatch.setattr(storage.tempfile, "NamedTemporaryFile", plainly)
+    monkeypatch.setattr(folders.tempfile, "NamedTemporaryFile", plainly)
     check_mended(operation, assets, folder)
 
 

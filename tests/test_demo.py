@@ -17,8 +17,9 @@ from assets.demo.logins import LOGINS, demo_password, make_logins
 from assets.demo.oddities import GONE_JOB, GONE_USER, ORPHAN_KEY, add_oddities
 from assets.demo.rows import plan
 from assets.embedded import read
+from assets.formats import sniff
 from assets.models import Disposition, Job, Profile, WorkspaceAsset
-from assets.storage import WORKSPACE, FileFault, MissingFile, PathFault, sniff
+from assets.storage import WORKSPACE, FileFault, MissingFile, PathFault
 from tests.factories import make_asset
 
 pytestmark = pytest.mark.django_db

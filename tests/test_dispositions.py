@@ -17,6 +17,7 @@ from assets.models import Disposition, Extension, LibraryAsset, WorkspaceAsset
 from assets.outcomes import DONE, GONE, Outcome, State, failed
 from assets.purge import purge
 from assets.saving import Labels
+from assets.stores import folders
 from tests import factories, samples
 from tests.factories import make_asset, make_assets, make_job, make_user
 
@@ -360,25 +361,25 @@ def test_an_asset_whose_file_cannot_be_had_stays_and_says_why(admin, home, with_
     ],
 )
 def test_a_copy_that_differs_is_no_copy(admin, home, with_file, monkeypatch, spoil):
-    asset = with_file(PNG + bytes(2 * storage.COPY_BLOCK_BYTES))
+    asset = with_file(PNG + bytes(2 * folders.COPY_BLOCK_BYTES))
 
     def write(source, target):
         target.write(spoil(source.read()))
         target.flush()
 
-    monkeypatch.setattr(storage, "_write", write)
+    monkeypatch.setattr(folders, "_write", write)
     reason = failed("The copy differs from the file")
     assert promote([asset.pk], actor=admin) == {asset.pk: reason}
     assert not in_library(home)
     assert WorkspaceAsset.objects.exists()
 
 
-@pytest.mark.parametrize("more", [-1, 0, 1, storage.COPY_BLOCK_BYTES])
+@pytest.mark.parametrize("more", [-1, 0, 1, folders.COPY_BLOCK_BYTES])
 def test_a_copy_is_what_its_checksum_says(home, put, more):
-    data = random.Random(7).randbytes(storage.COPY_BLOCK_BYTES + more)
+    data = random.Random(7).randbytes(folders.COPY_BLOCK_BYTES + more)
     put("0.png", data)
     copied = storage.LIBRARY.copy_from(storage.WORKSPACE, "0.png", "1.png")
-    assert copied == ("1.png", len(data), hashlib.sha256(data).hexdigest())
+    assert copied[:3] == ("1.png", len(data), hashlib.sha256(data).hexdigest())
     assert (home / "library" / "1.png").read_bytes() == data
 
 
@@ -389,7 +390,7 @@ def test_a_full_library_is_a_failure_with_its_reason(admin, home, with_file, mon
         target.write(b"a part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, "_write", fill)
+    monkeypatch.setattr(folders, "_write", fill)
     assert promote([asset.pk], actor=admin) == {asset.pk: failed("The store is full")}
     assert not in_library(home)
     assert WorkspaceAsset.objects.exists()

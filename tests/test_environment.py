@@ -14,6 +14,7 @@ from workspace import environment as env
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "ALLOWED_HOSTS DASHBOARD_SCHEMA DATABASE_URL DEBUG SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
+    " AWS_DEFAULT_REGION AWS_REGION LIBRARY_STORE S3_ENDPOINT_URL S3_PUBLIC_URL WORKSPACE_STORE"
 )
 A_KEY = "a key that someone chose for a test, and nobody uses elsewhere"
 
@@ -110,6 +111,75 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
 )
 def test_a_wrong_value_stops_the_start_with_its_sentence(tmp_path, variables, sentence):
     refused(start(tmp_path, **variables), sentence)
+
+
+# --- Stores ----------------------------------------------------------------------
+
+NO_STORE = "write file:///a/folder or s3://bucket/prefix."
+
+
+def test_stores_are_folders_or_buckets_as_their_urls_say(tmp_path):
+    folder = f"file://{tmp_path}/some%20where"
+    variables = {"WORKSPACE_STORE": folder, "LIBRARY_STORE": "s3://saved/a/b/", "AWS_REGION": "eu-west-3"}
+    stores, policy = show(tmp_path, "STORAGES", "CONTENT_SECURITY_POLICY", **variables)
+    assert f"PosixPath('{tmp_path}/some where')" in stores
+    assert "'bucket_name': 'saved', 'location': 'a/b'" in stores
+    assert "'region_name': 'eu-west-3'" in stores
+    assert policy.count("'https://s3.eu-west-3.amazonaws.com/saved/'") == 2  # pictures and films, no more
+
+
+def test_browsers_may_fetch_from_the_public_address_of_the_buckets(tmp_path):
+    variables = {
+        "WORKSPACE_STORE": "s3://one",
+        "LIBRARY_STORE": "s3://two",
+        "S3_ENDPOINT_URL": "http://in:9000",
+    }
+    policy = show(tmp_path, "CONTENT_SECURITY_POLICY", S3_PUBLIC_URL="https://files.example/", **variables)[0]
+    assert "'https://files.example/one/', 'https://files.example/two/'" in policy
+    assert "http://in:9000" not in policy
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"WORKSPACE_STORE": "/a/folder"}, f"WORKSPACE_STORE is '/a/folder': {NO_STORE}"),
+        ({"WORKSPACE_STORE": "file://host/a"}, f"WORKSPACE_STORE is 'file://host/a': {NO_STORE}"),
+        ({"WORKSPACE_STORE": "file:///"}, f"WORKSPACE_STORE is 'file:///': {NO_STORE}"),
+        ({"LIBRARY_STORE": "s3://"}, f"LIBRARY_STORE is 's3://': {NO_STORE}"),
+        ({"LIBRARY_STORE": "s3://a/b"}, f"LIBRARY_STORE is 's3://a/b': {NO_STORE}"),
+        ({"LIBRARY_STORE": "s3://key:secret@abc"}, f"LIBRARY_STORE is 's3://key:secret@abc': {NO_STORE}"),
+        ({"LIBRARY_STORE": "s3://abc/a/../b"}, f"LIBRARY_STORE is 's3://abc/a/../b': {NO_STORE}"),
+        ({"LIBRARY_STORE": "s3://abc?x=1"}, f"LIBRARY_STORE is 's3://abc?x=1': {NO_STORE}"),
+        (
+            {"LIBRARY_STORE": "s3://abc"},
+            "Where the buckets are is not known: set AWS_REGION, or S3_ENDPOINT_URL.",
+        ),
+        (
+            {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "host:9000"},
+            "S3_ENDPOINT_URL is 'host:9000': write an address such as https://s3.example.com.",
+        ),
+        (
+            {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h", "S3_PUBLIC_URL": "http://h/p; x"},
+            "S3_PUBLIC_URL is 'http://h/p; x': write an address such as https://s3.example.com.",
+        ),
+        (
+            {"WORKSPACE_STORE": "s3://abc", "LIBRARY_STORE": "s3://abc/saved"},
+            "WORKSPACE_STORE and LIBRARY_STORE overlap: give each its own place.",
+        ),
+        (
+            {"WORKSPACE_STORE": "file:///a", "LIBRARY_STORE": "file:///a"},
+            "WORKSPACE_STORE and LIBRARY_STORE overlap: give each its own place.",
+        ),
+    ],
+)
+def test_a_store_that_is_none_or_another_s_stops_the_start(tmp_path, variables, sentence):
+    refused(start(tmp_path, **variables), sentence)
+
+
+def test_a_store_is_not_the_folder_that_has_the_previews(tmp_path):
+    stores = {"WORKSPACE_STORE": f"file://{tmp_path}", "LIBRARY_STORE": "file:///somewhere/else"}
+    done = start(tmp_path, **stores)
+    refused(done, "WORKSPACE_STORE and DATA_DIR overlap: give each its own place.")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "postgres://localhost:port/product", "fax://localhost/product"])

@@ -9,24 +9,16 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.formats import AVIF, GIF, JPEG, MP4, PNG, QUICKTIME, WEBM, WEBP, sniff
 from assets.storage import (
-    AVIF,
-    GIF,
-    JPEG,
     LIBRARY,
     LIBRARY_BUCKET,
-    MP4,
-    PNG,
-    QUICKTIME,
-    WEBM,
-    WEBP,
     WORKSPACE,
     WORKSPACE_BUCKET,
     FileFault,
     MissingFile,
     PathFault,
     key_of,
-    sniff,
 )
 
 SIGNED = "https://storage.example/storage/v1/object/sign"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Collection
@@ -85,3 +86,11 @@ def kept_secret(path: Path, length: int = 48) -> str:
         finally:
             Path(draft).unlink()
     return path.read_text().strip()
+
+
+def web_address(name: str) -> str:
+    """An address without a path, such as https://s3.example.com:9000."""
+    value = text(name).rstrip("/")
+    if value and not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", value):
+        raise ImproperlyConfigured(f"{name} is {value!r}: write an address such as https://s3.example.com.")
+    return value

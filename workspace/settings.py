@@ -1,7 +1,7 @@
 """The one settings file. The environment decides; README.md lists its variables."""
 
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zoneinfo import available_timezones
 
 import dj_database_url
@@ -9,7 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from workspace import environment as env
-from workspace import localpg
+from workspace import localpg, stores
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
@@ -108,17 +108,20 @@ DEMO_PASSWORD = env.text("DEMO_PASSWORD")
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-_FILES = "django.core.files.storage.FileSystemStorage"
+_WORKSPACE = stores.place("WORKSPACE_STORE", DATA_DIR / "workspace")
+_LIBRARY = stores.place("LIBRARY_STORE", DATA_DIR / "library")
+_PREVIEWS = stores.Place("DATA_DIR", "", PurePosixPath(DATA_DIR / "previews"))
+stores.refuse_overlap([_WORKSPACE, _LIBRARY, _PREVIEWS])
 _STATIC_FILES = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if DEBUG
     else "whitenoise.storage.CompressedManifestStaticFilesStorage"
 )
 STORAGES = {
-    "default": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "files"}},
-    "workspace": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "workspace"}},
-    "library": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "library"}},
-    "previews": {"BACKEND": _FILES, "OPTIONS": {"location": DATA_DIR / "previews"}},
+    "default": {"BACKEND": stores.FOLDER, "OPTIONS": {"location": DATA_DIR / "files"}},
+    "workspace": _WORKSPACE.storage,
+    "library": _LIBRARY.storage,
+    "previews": _PREVIEWS.storage,
     "staticfiles": {"BACKEND": _STATIC_FILES},
 }
 
@@ -202,13 +205,14 @@ AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 
+_MEDIA = [SELF, *sorted({place.browser_source for place in (_WORKSPACE, _LIBRARY)} - {""})]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF],
-        "media-src": [SELF],
+        "img-src": _MEDIA,
+        "media-src": _MEDIA,
         "font-src": [SELF],
         "connect-src": [SELF],
         "form-action": [SELF],

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from django.core.cache import cache
 
+from assets.formats import SNIFF_BYTES, Format, sniff
 from assets.humanize import length_text, size_text
 from assets.models import LibraryAsset, WorkspaceAsset
 from assets.previews import FileFacts, inspect
-from assets.storage import SNIFF_BYTES, FileFault, Format, Store, sniff
+from assets.storage import FileFault, Store
 from assets.views.cards import dimensions_text
 
 REMEMBER_FOR = 3600  # seconds for which a file of the same size and time is not opened again

@@ -14,9 +14,10 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_LIBRARY, only_with
+from assets.formats import SNIFF_BYTES, Format, sniff
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.previews import preview, preview_name
-from assets.storage import LIBRARY, SNIFF_BYTES, WORKSPACE, FileFault, Format, Store, sniff
+from assets.storage import LIBRARY, WORKSPACE, FileFault, Store
 from assets.views.ranged import ranged_response
 
 FILE_MAX_AGE = 3600  # seconds

@@ -1,0 +1,63 @@
+"""How an S3 service is talked to: one client for all threads, and no wait without an end."""
+
+from base64 import b64encode
+from functools import cached_property
+from typing import Any
+
+from botocore.config import Config
+from django.conf import settings
+from storages.backends.s3 import S3Storage
+
+from assets.stores.place import plain_md5
+
+CONNECTIONS = 32  # as many as threads may want at once
+# A page must not hang on a store; in the background a copy of some gigabytes is one slow request.
+CONNECT_SECONDS = 3
+PAGE_SECONDS, PAGE_TRIES = 15, 2
+WORK_SECONDS, WORK_TRIES = 120, 5
+
+
+class BucketStorage(S3Storage):
+    """The storage of django-storages, whose own connections are one for each thread and without limits."""
+
+    def get_default_settings(self) -> dict[str, Any]:
+        in_page = settings.WEB_PROCESS
+        config = Config(
+            signature_version="s3v4",
+            # Without a name of its own for each bucket, every service works, and certificates fit.
+            s3={"addressing_style": "path"},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=PAGE_SECONDS if in_page else WORK_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": PAGE_TRIES if in_page else WORK_TRIES},
+            max_pool_connections=CONNECTIONS,
+            tcp_keepalive=True,
+            # Newer checksums than many services know are sent and wanted only where they have to be.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return super().get_default_settings() | {"client_config": config, "public_url": ""}
+
+    @cached_property
+    def client(self) -> Any:
+        client = self._client(self.endpoint_url)
+        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+        return client
+
+    @cached_property
+    def signer(self) -> Any:
+        """Signs links for browsers, which may know the service by another address."""
+        return self._client(self.public_url or self.endpoint_url)
+
+    def _client(self, endpoint_url: str) -> Any:
+        return self._create_session().client(
+            "s3", endpoint_url=endpoint_url, region_name=self.region_name, config=self.client_config
+        )
+
+
+def _add_md5(params: dict[str, Any], **kwargs: Any) -> None:
+    """Services that know no newer checksum remove nothing without it."""
+    params["headers"]["Content-MD5"] = md5_header(params["body"])
+
+
+def md5_header(content: bytes) -> str:
+    return b64encode(plain_md5(content).digest()).decode()
