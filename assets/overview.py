@@ -3,19 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from functools import reduce
 from operator import add
 from typing import NamedTuple
 from uuid import UUID
 
-from django.utils import timezone
-
 from assets.models import Refresh, Rollup
 from assets.models.upstream import WorkspaceAssetQuerySet
+from assets.rollups import HOUR, days_after, midnight_of
 
 Kind = Rollup.Kind
-HOUR = timedelta(hours=1)
 HOURS, DAYS = 48, 7
 MOST_COUNTED = 10_000  # of one user's assets, while a page waits
 
@@ -59,6 +57,7 @@ class Departures:
 @dataclass(frozen=True)
 class Overview:
     as_of: datetime
+    due_at: datetime  # when it is counted again
     total: Amount
     expired: Amount  # before the hour of the count
     never: Amount
@@ -96,7 +95,7 @@ class Row(NamedTuple):
 
 
 def overview() -> Overview | None:
-    """None until the first count has come to its end. All numbers are of one count, by one statement."""
+    """None until the first count has come to its end. All numbers are of one count: rows of one statement."""
     refresh = Refresh.objects.exclude(as_of=None).first()
     if refresh is None:
         return None
@@ -104,15 +103,18 @@ def overview() -> Overview | None:
     for values in Rollup.objects.exclude(kind=Kind.USER).values_list(*Row._fields):
         row = Row(*values)
         rows[row.kind].append(row)
-    return _overview(refresh.as_of, rows)
+    return _overview(refresh, rows)
 
 
-def _overview(as_of: datetime, rows: dict[str, list[Row]]) -> Overview:
-    hour, today = hour_of(as_of), midnight_of(as_of)
+def _overview(refresh: Refresh, rows: dict[str, list[Row]]) -> Overview:
+    as_of = refresh.as_of
+    today = midnight_of(as_of)
+    hour = as_of - (as_of - today) % HOUR
     arrived, expires = _by_hour(rows[Kind.ARRIVED]), _by_hour(rows[Kind.EXPIRES])
     past = sum_of(amount for start, amount in expires.items() if start < hour)
     return Overview(
         as_of=as_of,
+        due_at=refresh.due_at,
         total=_total(rows[Kind.MODEL]),
         expired=past + _total(rows[Kind.EXPIRED_BEFORE]),
         never=_total(rows[Kind.EXPIRES_NEVER]),
@@ -153,27 +155,6 @@ def _as_counted(user_id: UUID) -> UserTotals | None:
     return _totals(found, refresh.as_of) if found else None
 
 
-# --- Times -----------------------------------------------------------------------
-
-
-def midnight_of(instant: datetime) -> datetime:
-    """When its day begins in the dashboard's time zone."""
-    return _midnight(timezone.localdate(instant))
-
-
-def days_after(midnight: datetime, days: int) -> datetime:
-    """Another midnight; days that clocks are changed on have 23 or 25 hours."""
-    return _midnight(timezone.localdate(midnight) + timedelta(days=days))
-
-
-def _midnight(date: datetime) -> datetime:
-    return timezone.make_aware(datetime.combine(date, time.min)).astimezone(UTC)
-
-
-def hour_of(instant: datetime) -> datetime:
-    return instant - (instant - midnight_of(instant)) % HOUR
-
-
 # --- Sums ------------------------------------------------------------------------
 
 
@@ -197,8 +178,11 @@ def _by_hour(rows: Iterable[Row]) -> dict[datetime, Amount]:
 
 
 def _hours(found: dict[datetime, Amount], first: datetime) -> list[Span]:
+    by_hour: dict[datetime, Amount] = defaultdict(Amount)
+    for start, amount in found.items():
+        by_hour[start - (start - first) % HOUR] += amount
     starts = [first + number * HOUR for number in range(HOURS)]
-    return [Span(start, start + HOUR, found.get(start, Amount())) for start in starts]
+    return [Span(start, start + HOUR, by_hour.get(start, Amount())) for start in starts]
 
 
 def _days(found: dict[datetime, Amount], first: datetime) -> list[Span]:

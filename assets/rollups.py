@@ -6,7 +6,7 @@ a page sees one state or the next, and a refresh that dies leaves the last stand
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -24,7 +24,6 @@ MOST_USERS = 1_000
 TOP_USERS = 20
 LONGEST_NAME = 200  # of a type or a model: longer ones are among the others
 
-REST = 30  # times as long as the last refresh took, none is begun
 RETRY_AFTER = timedelta(minutes=15)  # one that did not come to its end
 MARGIN = timedelta(hours=1)  # for which a departure may take to be committed
 
@@ -52,7 +51,7 @@ def is_due(now: datetime) -> bool:
         return True
     if last.started_at != last.as_of:
         return now >= last.started_at + RETRY_AFTER
-    return now >= last.as_of + (REST + 1) * last.took
+    return now >= last.due_at
 
 
 def refresh(*, anew: bool = False) -> Refreshed | None:
@@ -77,14 +76,38 @@ def _alone() -> Iterator[bool]:
 def _refresh(now: datetime, anew: bool) -> Refreshed:
     window = Window(now)
     last, _ = Refresh.objects.update_or_create(pk=1, defaults={"started_at": now})
-    since = window.start if anew or last.as_of is None else window.hour_of(last.as_of - MARGIN)
-    since = max(window.start, since)
+    since = window.start if anew or last.as_of is None else _since(window, last.as_of)
     found = [*_count_assets(window), *_count_departures(window, since)]
     took = timezone.now() - now
     with transaction.atomic():
         written, removed = _write(found, window, since)
         Refresh.objects.update(as_of=now, took=took)
     return Refreshed(len(found), written, removed, round(took.total_seconds(), 3))
+
+
+def _since(window: "Window", as_of: datetime) -> datetime:
+    """Of which hour on departures are counted again: of all where hours began otherwise, in another zone."""
+    starts = Rollup.objects.filter(kind=Rollup.Kind.LEFT).values_list("hour", flat=True)
+    if any((start - window.origin) % window.step for start in starts):
+        return window.start
+    return max(window.start, window.hour_of(as_of - MARGIN))
+
+
+# --- Times -----------------------------------------------------------------------
+
+
+def midnight_of(instant: datetime) -> datetime:
+    """When its day begins in the dashboard's time zone."""
+    return _midnight(timezone.localdate(instant))
+
+
+def days_after(midnight: datetime, days: int) -> datetime:
+    """Another midnight; days that clocks are changed on have 23 or 25 hours."""
+    return _midnight(timezone.localdate(midnight) + timedelta(days=days))
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)
 
 
 # --- Counting --------------------------------------------------------------------
@@ -94,10 +117,10 @@ class Window:
     """The days whose hours are counted. Hours begin where those of the dashboard's time zone do."""
 
     def __init__(self, now: datetime) -> None:
-        today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-        self.origin = today.astimezone(UTC)
-        self.start = self.origin - timedelta(days=DAYS_BACK)
-        self.end = self.origin + timedelta(days=DAYS_AHEAD)
+        self.origin = midnight_of(now)
+        self.start, self.end = days_after(self.origin, -DAYS_BACK), days_after(self.origin, DAYS_AHEAD)
+        # Where clocks are changed by half an hour, hours of one day begin amid those of another.
+        self.step = HOUR if not ((self.end - self.start) % HOUR) else HOUR / 2
 
     def hour_of(self, instant: datetime) -> datetime:
         return instant - (instant - self.origin) % HOUR
@@ -123,7 +146,7 @@ known_users AS MATERIALIZED (
     FROM owned GROUP BY user_id ORDER BY place LIMIT %(users)s
 ),
 arrived AS (
-    SELECT date_bin('1 hour', created_at, %(origin)s) AS hour, asset_type,
+    SELECT date_bin(%(step)s, created_at, %(origin)s) AS hour, asset_type,
            count(*) AS count, sum(file_size_bytes) AS bytes
     FROM workspace_assets WHERE created_at >= %(start)s AND created_at < %(end)s
     GROUP BY hour, asset_type
@@ -132,7 +155,7 @@ expires AS (
     SELECT CASE WHEN expires_at IS NULL THEN 'expires_never' WHEN expires_at < %(start)s THEN 'expired_before'
                 WHEN expires_at >= %(end)s THEN 'expires_after' ELSE 'expires' END AS kind,
            CASE WHEN expires_at >= %(start)s AND expires_at < %(end)s
-                THEN date_bin('1 hour', expires_at, %(origin)s) END AS hour,
+                THEN date_bin(%(step)s, expires_at, %(origin)s) END AS hour,
            asset_type, count(*) AS count, sum(file_size_bytes) AS bytes
     FROM workspace_assets GROUP BY 1, 2, asset_type
 ),
@@ -156,7 +179,7 @@ UNION ALL SELECT 'models', NULL, NULL, NULL, NULL, NULL, count(DISTINCT model_us
 
 # Action by action, since the index on both answers that alone.
 _DEPARTURES = """
-SELECT 'left', date_bin('1 hour', disposed_at, %(origin)s) AS hour, NULL, NULL, NULL::uuid, action,
+SELECT 'left', date_bin(%(step)s, disposed_at, %(origin)s) AS hour, NULL, NULL, NULL::uuid, action,
        count(*), 0
 FROM unnest(%(actions)s::text[]) AS known (action), LATERAL (
     SELECT disposed_at FROM {ledger} AS ledger
@@ -164,7 +187,7 @@ FROM unnest(%(actions)s::text[]) AS known (action), LATERAL (
 ) AS departed
 GROUP BY hour, action
 UNION ALL
-SELECT 'came_back', date_bin('1 hour', disposed_at, %(origin)s) AS hour, NULL, NULL, NULL, NULL, count(*), 0
+SELECT 'came_back', date_bin(%(step)s, disposed_at, %(origin)s) AS hour, NULL, NULL, NULL, NULL, count(*), 0
 FROM {ledger} WHERE restored_at IS NOT NULL AND disposed_at >= %(start)s AND disposed_at < %(end)s
 GROUP BY hour
 """

@@ -66,6 +66,8 @@ CLOCKS = {
     "quarter of an hour": (ORDINARY, "Asia/Kathmandu"),
     "clocks put back": (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "Europe/Prague"),
     "clocks put forward": (datetime(2026, 3, 8, 12, 0, tzinfo=UTC), "America/New_York"),
+    "half an hour put back": (datetime(2026, 4, 4, 15, 10, 5, tzinfo=UTC), "Australia/Lord_Howe"),
+    "half an hour put forward": (datetime(2026, 10, 4, 20, 17, 5, tzinfo=UTC), "Australia/Lord_Howe"),
     "no midnight": (datetime(2026, 4, 23, 20, 10, tzinfo=UTC), "Africa/Cairo"),
 }
 
@@ -131,6 +133,8 @@ def test_the_page_says_how_old_its_numbers_are(fetch):
     Refresh.objects.update(as_of=timezone.now() - 5 * HOUR)
     assert "counted 5 h ago" in fetch("/overview/").text
     assert "is the worker running" in fetch("/overview/").text
+    Refresh.objects.update(took=timedelta(minutes=10))
+    assert "is the worker running" not in fetch("/overview/").text, "it is counted again after 5 h 10 min"
 
 
 def queued():

@@ -209,6 +209,16 @@ def test_only_what_is_new_in_the_ledger_is_counted_again():
     assert departures() == in_ledger()
 
 
+def test_departures_are_counted_once_when_the_dashboard_moves_to_another_zone(settings):
+    for minutes in range(0, 600, 10):
+        depart(1, timedelta(minutes=minutes))
+    rollups.refresh()
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    rollups.refresh()
+    assert sum(departures().values()) == 60
+    assert {hour.minute for hour, _ in departures()} == {15}
+
+
 def test_departures_that_are_committed_late_are_counted():
     rollups.refresh()
     depart(3, timedelta(minutes=40))

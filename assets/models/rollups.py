@@ -1,6 +1,10 @@
 """What the overview shows: numbers of the whole table and of the ledger, counted in the background."""
 
+from datetime import datetime
+
 from django.db import models
+
+REST = 30  # times as long as the last refresh took, none is begun
 
 
 class Rollup(models.Model):
@@ -50,3 +54,8 @@ class Refresh(models.Model):
 
     def __str__(self) -> str:
         return f"as of {self.as_of}"
+
+    @property
+    def due_at(self) -> datetime:
+        """When the next may begin, so that a large table does not load a small machine."""
+        return self.as_of + (REST + 1) * self.took

@@ -22,7 +22,7 @@ from assets.replica import reads_from_replica
 from assets.views.cards import short_id
 
 MOST_ROWS = 20  # of models
-LATE = timedelta(hours=2)  # the largest tables are counted more often
+LATE = timedelta(hours=1)  # for which a count that is due may be under way
 
 # --- The page ----------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def overview_page(request: HttpRequest) -> HttpResponse:
         "overview": found,
         "age": since_text(found.as_of, now),
         "as_of": instant_text(found.as_of),
-        "is_late": found.as_of < now - LATE,
+        "is_late": found.due_at < now - LATE,
         "figures": list(_figures(found)),
         "plots": _plots(found),
         "tables": _tables(found),
