@@ -7,14 +7,12 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.db import connections
 
 from assets import departure_trigger
+from assets.attachment.tables import lacks
 from assets.indexes import needs
-from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+from assets.models import LibraryAsset, WorkspaceAsset
 from assets.models.upstream import StoreKey
-
-UPSTREAM_MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
 
 
 @register(Tags.database)
@@ -41,18 +39,10 @@ _NO_TRIGGER = CheckWarning(
 
 
 def _compare(alias: str) -> list[CheckMessage]:
-    found = _columns(alias)
-    problems: list[CheckMessage] = []
-    for model in UPSTREAM_MODELS:
-        table = model._meta.db_table
-        if table not in found:
-            problems.append(_problem(f"The table {table} is missing.", model, "assets.E001"))
-            continue
-        for field in model._meta.concrete_fields:
-            if field.column not in found[table]:
-                column = f"{field.column} ({field.db_type(connections[alias])})"
-                problems.append(_problem(f"The table {table} has no column {column}.", model, "assets.E002"))
-    return problems
+    return [
+        _problem(str(lack), lack.model, "assets.E001" if lack.field is None else "assets.E002")
+        for lack in lacks(alias)
+    ]
 
 
 def _missing_indexes(alias: str) -> Iterable[CheckMessage]:
@@ -66,25 +56,6 @@ def _missing_indexes(alias: str) -> Iterable[CheckMessage]:
                 obj=need.model,
                 id="assets.W002",
             )
-
-
-def _columns(alias: str) -> dict[str, set[str]]:
-    """The columns of each of the product's tables, of those that the search path finds."""
-    tables = [model._meta.db_table for model in UPSTREAM_MODELS]
-    found: dict[str, set[str]] = {}
-    with connections[alias].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT wanted.name, attribute.attname
-            FROM unnest(%s::text[]) AS wanted (name)
-            JOIN pg_attribute AS attribute ON attribute.attrelid = to_regclass(wanted.name)
-            WHERE attribute.attnum > 0 AND NOT attribute.attisdropped
-            """,
-            [tables],
-        )
-        for table, column in cursor.fetchall():
-            found.setdefault(table, set()).add(column)
-    return found
 
 
 def _problem(message: str, model: type, check_id: str) -> Error:
