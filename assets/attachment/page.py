@@ -31,8 +31,15 @@ def entry(verdict: Verdict, width: int, paint: Paint) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    lines = textwrap.wrap(plain(text), width - len(INDENT), break_long_words=False, break_on_hyphens=False)
-    return f"\n{INDENT}{'  ' if text.startswith('→') else ''}".join(lines)
+    hanging = "  " if text.startswith("→") else ""
+    lines = textwrap.wrap(
+        plain(text),
+        width - len(INDENT),
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"\n{INDENT}".join(lines)
 
 
 def summary(found: Iterable[Finding]) -> str:

@@ -22,9 +22,9 @@ from assets.attachment.verdicts import (
     value,
     warning,
 )
+from assets.indexes import MODELS
 from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
 
-MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
 # What the dashboard enters into the library for every asset, and what only where the asset has it.
 ENTERED = {
     "id", "user_id", "asset_type", "storage_path", "file_size_bytes", "mime_type", "original_prompt",
