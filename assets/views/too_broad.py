@@ -81,7 +81,7 @@ def _ways(filterset: type[ListFilterSet], given: QueryDict) -> Iterator[Way]:
     """Narrower lists and easier ones, with everything else that was asked for."""
     known = filterset.base_filters
     for name, verb in SINCE.items():
-        if name in known and not given.get(name):
+        if name in known and not given.get(name) and not given.get(name.replace("after", "before")):
             for label, span in LATELY.items():
                 since = (timezone.now() - span).strftime("%Y-%m-%dT%H:%MZ")
                 yield Way(f"{verb} within {label}", _with(given, name, since))
