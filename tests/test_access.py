@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.test import Client
 from django.urls import resolve, reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -607,3 +607,25 @@ def test_permissions_by_one_statement_are_those_that_django_knows_of(admin, stat
     person = OneStatementBackend().get_user(admin.pk)
     assert person.get_all_permissions() == ModelBackend().get_all_permissions(admin) != set()
     assert person.has_module_perms("auth")
+
+
+def test_another_password_ends_all_other_sessions(client, staff):
+    client.force_login(staff)
+    staff.set_password("another good password")
+    staff.save()
+    assert client.get(reverse("gallery")).status_code == 302
+
+
+def test_sessions_outlive_a_change_of_the_secret_key_that_names_the_old_one(client, staff, settings):
+    client.force_login(staff)
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "x" * 50
+    assert client.get(reverse("gallery")).status_code == 200
+    settings.SECRET_KEY_FALLBACKS = []
+    assert client.get(reverse("gallery")).status_code == 200, "signed anew by the request before"
+    settings.SECRET_KEY = "y" * 50
+    assert client.get(reverse("gallery")).status_code == 302
+
+
+def test_who_is_not_known_may_do_nothing():
+    assert AnonymousUser().get_all_permissions() == set()
+    assert OneStatementBackend().get_user(2**31 - 1) is None
