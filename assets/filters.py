@@ -171,7 +171,7 @@ class AssetFilterSet(ListFilterSet):
     job = filters.UUIDFilter(
         label="Job", field_name="job_id", error_messages={"invalid": "Write the UUID of a job."}
     )
-    type = TypeFilter(label="Type", field_name="asset_type")
+    type = TypeFilter(label="Type", field_name="asset_type", strip=False)
     model = filters.CharFilter(label="Model", field_name="model_used", strip=False)
     expires = one_of("Expires", EXPIRIES, "filter_expires")
     q = WordsFilter(label="Prompt words", method="filter_words", max_length=300)

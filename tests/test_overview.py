@@ -171,6 +171,18 @@ def test_users_are_named_and_hostile_names_stay_text(fetch):
     assert "00000000 1 33.3% 1.0 kB" in shown.text
 
 
+def test_types_that_only_the_product_knows_lead_to_their_own(fetch):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE workspace_assets DROP CONSTRAINT workspace_assets_asset_type_check")
+    for number, kind in enumerate(("image", "image ", "audio"), 1):
+        make_assets(number, asset_type=kind)
+    rollups.refresh()
+    types = fetch("/overview/").response.context["tables"][0].lines
+    assert [(line.name, line.count) for line in types] == [("audio", 3), ("image ", 2), ("image", 1)]
+    for line in types:
+        assert AssetFilterSet(QueryDict(urlsplit(line.url).query)).qs.count() == line.count
+
+
 def test_of_many_models_the_largest_are_shown(fetch):
     for number in range(25):
         make_assets(2 if number < 20 else 1, model_used=f"model-{number:02}")
