@@ -175,7 +175,7 @@ def test_a_connection_that_fails_is_a_verdict_and_never_tells_the_password(ready
     ],
 )
 def test_what_servers_say_leads_to_what_to_do(message, words):
-    assert words in server._advice(message.lower())
+    assert words in server.advice(message.lower())
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from django.db import Error, connection
 
-from assets.attachment import exposure, preparation, privileges, samples, server, stores, tables
+from assets.attachment import exposure, follower, preparation, privileges, samples, server, stores, tables
 from assets.attachment.verdicts import Finding, findings, is_read_only, note, problem, said
 
 SECTIONS = {
-    "Connection": server.CHECKS,
+    "Connection": (*server.CHECKS, *follower.CHECKS),
     "The product's tables": tables.CHECKS,
     "What this role may do": privileges.CHECKS,
     "Who else could read what the dashboard writes": exposure.CHECKS,

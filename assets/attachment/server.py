@@ -70,11 +70,11 @@ def connect() -> Verdict | None:
     try:
         connection.ensure_connection()
     except DatabaseError as error:
-        return problem(f"The database cannot be reached: {said(error)}.", _advice(str(error).lower()))
+        return problem(f"The database cannot be reached: {said(error)}.", advice(str(error).lower()))
     return None
 
 
-def _advice(message: str) -> str:
+def advice(message: str) -> str:
     if f"postgresql {OLDEST}" in message:
         return f"Upgrade the server: PostgreSQL {OLDEST} is the oldest that the dashboard works on."
     return next(
@@ -144,10 +144,12 @@ def search_path() -> Iterator[Verdict]:
     if names[0] == settings.DASHBOARD_SCHEMA:
         yield ok(f"Tables are looked for in {found}.")
         return
+    schemas = ", ".join(dict.fromkeys([settings.DASHBOARD_SCHEMA, "public"]))
     yield problem(
         f"The server looks for tables in {found}, not first in {settings.DASHBOARD_SCHEMA} as it was told:"
         " the dashboard's own would be made among the product's.",
-        "A pooler that drops what the connection asks for does this: use the server's own address.",
+        "A pooler drops what the connection asks for: use the server's own address, or set it for the role.",
+        f"ALTER ROLE {role()} SET search_path = {schemas};",
     )
 
 
@@ -170,10 +172,10 @@ def _sessions() -> tuple[int, int, int]:
     with (
         psycopg.connect(**parameters, autocommit=True) as idle,
         psycopg.connect(**parameters, autocommit=True) as other,
-        other.transaction(),
     ):
         first = idle.execute(_SESSION).fetchone()[0]
-        return idle.info.backend_pid, first, other.execute(_SESSION).fetchone()[0]
+        with other.transaction():
+            return idle.info.backend_pid, first, other.execute(_SESSION).fetchone()[0]
 
 
 _SESSION = "SELECT pg_backend_pid()"
