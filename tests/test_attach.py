@@ -26,6 +26,8 @@ def run(product, *arguments, **environment):
         "DATA_DIR": str(product.folder),
         "DEBUG": "1",
         "COLUMNS": str(COLUMNS),
+        "WORKSPACE_STORE": "",
+        "LIBRARY_STORE": "",
     }
     command = [sys.executable, "manage.py", "attach", *arguments, "--no-color"]
     given = os.environ | variables | environment
@@ -186,6 +188,21 @@ def test_what_servers_say_leads_to_what_to_do(message, words):
 def test_a_pooler_is_recognised_by_the_sessions_that_connections_get(monkeypatch, sessions, level):
     monkeypatch.setattr(server, "_sessions", lambda: sessions)
     assert [verdict.level for verdict in server.pooler()] == [level]
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        (("", ""), "problem", "is no replica, but a server of its own"),
+        (("@", ":secret-word@127.0.0.1:1/"), "warning", "READ_REPLICA_URL"),
+    ],
+    ids=["the primary itself", "not there"],
+)
+def test_a_replica_that_is_none_is_told(ready, change, level, words):
+    url = address(ready.name, ready.role)
+    found = attach(ready, "--no-probe", READ_REPLICA_URL=url.replace(*change) if change[0] else url)
+    assert among(found, "read_replica", level, words)
+    assert "secret-word" not in str(found)
 
 
 # --- Tables that differ ------------------------------------------------------

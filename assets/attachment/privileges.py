@@ -51,7 +51,7 @@ def which_role() -> Iterator[Verdict]:
         "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )[0]
     owned = [table for _, table in _there() if value(_OWNS, table)]
-    if is_super:
+    if is_super and not settings.EMBEDDED:
         do = "Give it a role of its own with no more than the rights below."
         yield warning(f"The dashboard connects as {name}, a superuser.", do)
     elif owned and settings.UPSTREAM_TABLES == "existing":

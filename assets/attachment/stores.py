@@ -71,6 +71,7 @@ def _tried(act: Callable[[], Result]) -> tuple[Result | None, str]:
 def probe() -> Iterator[Verdict]:
     """Writes, reads and copies a file, which goes in any case."""
     key = f".workspace-assets-probe-{uuid4()}.txt"  # in no folder, since an empty one would stay
+    started = datetime.now(UTC).replace(microsecond=0)  # as files' times are
     try:
         _, fault = _tried(lambda: WORKSPACE.put(io.BytesIO(CONTENT), key))
         if fault:
@@ -79,7 +80,7 @@ def probe() -> Iterator[Verdict]:
             yield unknown("Copying, reading parts and removing could not be tried.")
             return
         yield ok(f"{_name(WORKSPACE)} can be written to.")
-        yield _clock(key)
+        yield _clock(key, started)
         yield _read(key)
         yield _part(key)
         yield _copied(key)
@@ -88,15 +89,13 @@ def probe() -> Iterator[Verdict]:
     yield from removed
 
 
-def _clock(key: str) -> Verdict:
-    before = datetime.now(UTC)
+def _clock(key: str, started: datetime) -> Verdict:
     facts, fault = _tried(lambda: WORKSPACE.facts(key))
     if facts is None:
         return problem(
             f"{_name(WORKSPACE)} does not tell of a file that it has: {fault}.", "Ask who runs it."
         )
-    # A file's time is in whole seconds, and was written a moment ago.
-    return difference(facts.modified_at, before, datetime.now(UTC), "the store's")
+    return difference(facts.modified_at, started, datetime.now(UTC), "the store's")
 
 
 def _read(key: str) -> Verdict:

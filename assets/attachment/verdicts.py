@@ -87,10 +87,11 @@ def _verdicts(check: Check) -> list[Verdict]:
 
 
 def said(error: Exception) -> str:
-    """The first line of what a server or a driver says, without the password that it may repeat."""
+    """The first line of what a server or a driver says, without a password that it may repeat."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    password = settings.DATABASES["default"].get("PASSWORD")
-    return line.replace(password, "•••") if password else line
+    for password in filter(None, (database.get("PASSWORD") for database in settings.DATABASES.values())):
+        line = line.replace(password, "•••")
+    return line
 
 
 def rows(sql: str, *params: object) -> list[tuple]:
