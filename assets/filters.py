@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import reduce
+from functools import cache, reduce
 from operator import and_
 from typing import Any
 from uuid import UUID
@@ -83,6 +83,9 @@ class ListFilterSet(filters.FilterSet):
         super().__init__(data, queryset)
         self.now = timezone.now()  # one instant for all that a page says of expiry
 
+    def get_form_class(self) -> type[StrictForm]:
+        return _form_class(type(self))
+
     @property
     def qs(self) -> QuerySet:
         return self.select()
@@ -157,6 +160,12 @@ class ListFilterSet(filters.FilterSet):
             found = standing.annotate(one=Value(True)).values("one")[:1]
             return queryset.filter(~Coalesce(Subquery(found), False))
         return queryset.filter(Exists(standing.filter(verdict=value)))
+
+
+@cache
+def _form_class(filterset: type[ListFilterSet]) -> type[StrictForm]:
+    """Made once, since it is the same for every request."""
+    return filters.FilterSet.get_form_class(filterset(QueryDict()))
 
 
 # --- The lists ------------------------------------------------------------------

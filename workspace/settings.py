@@ -223,6 +223,7 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_100  # as many assets as may be ticked, and what goes with them
+SESSION_ENGINE = "workspace.sessions"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 
 LOGGING = {

@@ -6,18 +6,25 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models.functions import Now
+from django.db.models.query import RawQuerySet
+
+# Written out, since the ORM takes longer to write it than the database to answer.
+_VIEW = """SELECT view.*, username AS owner_name
+    FROM assets_savedview AS view JOIN auth_user ON auth_user.id = owner_id"""
+_BY_NAME = f"""
+    ({_VIEW} WHERE owner_id = %(user)s ORDER BY name LIMIT %(at_most)s)
+    UNION ALL
+    ({_VIEW} WHERE shared_at IS NOT NULL AND owner_id <> %(user)s ORDER BY name, view.id LIMIT %(at_most)s)
+"""
 
 
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
     def visible_to(self, user: User) -> Self:
         return self.filter(models.Q(owner=user) | models.Q(shared_at__isnull=False))
 
-    def by_name(self, user: User, at_most: int) -> Self:
-        """A person's own and those that others share, so many of each, by one query."""
-        own = self.filter(owner=user).order_by("name")
-        others = self.filter(shared_at__isnull=False).exclude(owner=user).order_by("name", "id")
-        parts = [part.annotate(owner_name=models.F("owner__username"))[:at_most] for part in (own, others)]
-        return parts[0].union(parts[1], all=True)
+    def by_name(self, user: User, at_most: int) -> RawQuerySet:
+        """A person's own and those that others share, so many of each, by one query, with their owners."""
+        return self.raw(_BY_NAME, {"user": user.pk, "at_most": at_most})
 
 
 class SavedView(models.Model):
