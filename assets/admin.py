@@ -12,9 +12,11 @@ from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -24,6 +26,7 @@ from assets.facets import facet_values
 from assets.filters import EXPIRIES, AssetFilterSet
 from assets.models import Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
 from assets.pagination import Capped, capped_counts
+from assets.replica import reads_from_replica
 from assets.views.cards import page_url, short_id
 
 CREATED_WINDOWS = {
@@ -143,6 +146,10 @@ class UpstreamAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    @method_decorator(reads_from_replica)
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return super().changelist_view(request, *args, **kwargs)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, term: str

@@ -216,7 +216,7 @@ def lacking(column: str, filters: Collection[str]) -> list[str]:
 
 def is_small() -> bool:
     """Whether all assets are read as quickly without any index."""
-    return (rows_of(WorkspaceAsset) or 0) < SMALL
+    return (rows_of(WorkspaceAsset, WorkspaceAsset.objects.db) or 0) < SMALL
 
 
 def _missing_names() -> set[str]:

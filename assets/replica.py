@@ -171,7 +171,8 @@ class Health:
 
     def _look(self) -> Any:
         """When the last transaction that it has was committed, by the primary's clock."""
-        position, last = _ask(REPLICA, "pg_last_wal_replay_lsn() - '0/0', pg_last_xact_replay_timestamp()")
+        replayed = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() - '0/0' END"
+        position, last = _ask(REPLICA, f"{replayed}, pg_last_xact_replay_timestamp()")
         self._replayed = position or 0  # none of a server that follows no other
         return last
 

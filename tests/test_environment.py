@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from workspace import environment as env
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "ALLOWED_HOSTS DASHBOARD_SCHEMA DATABASE_URL DEBUG SECRET_KEY TIME_ZONE UPSTREAM_TABLES WEB_PROCESS"
-    " AWS_DEFAULT_REGION AWS_REGION LIBRARY_STORE S3_ENDPOINT_URL S3_PUBLIC_URL WORKSPACE_STORE"
+    " AWS_DEFAULT_REGION AWS_REGION LIBRARY_STORE READ_REPLICA_URL S3_ENDPOINT_URL S3_PUBLIC_URL WORKSPACE_STORE"
 )
 A_KEY = "a key that someone chose for a test, and nobody uses elsewhere"
 
@@ -104,6 +105,14 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
             "DATABASE_URL must begin with postgres:// and name a PostgreSQL database.",
         ),
         (
+            {"READ_REPLICA_URL": "mysql://root@localhost/product"},
+            "READ_REPLICA_URL must begin with postgres:// and name a PostgreSQL database.",
+        ),
+        (
+            {"READ_REPLICA_URL": "postgres://standby/product", "DATABASE_URL": ""},
+            "READ_REPLICA_URL is set and DATABASE_URL is not: name the primary as well.",
+        ),
+        (
             {"SECRET_KEY": ""},
             "SECRET_KEY is not set: choose 50 random characters, or develop with DEBUG=1.",
         ),
@@ -182,11 +191,25 @@ def test_a_store_is_not_the_folder_that_has_the_previews(tmp_path):
     refused(done, "WORKSPACE_STORE and DATA_DIR overlap: give each its own place.")
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "READ_REPLICA_URL"])
 @pytest.mark.parametrize("url", ["nonsense", "postgres://localhost:port/product", "fax://localhost/product"])
-def test_a_database_url_that_is_none_stops_the_start(tmp_path, url):
-    done = start(tmp_path, DATABASE_URL=url)
+def test_a_database_url_that_is_none_stops_the_start(tmp_path, name, url):
+    done = start(tmp_path, **{name: url})
     assert done.returncode != 0
-    assert done.stderr.startswith("DATABASE_URL ")
+    assert done.stderr.startswith(f"{name} ")
+
+
+def test_a_replica_has_the_options_of_the_primary_and_is_only_read(tmp_path):
+    replica = {"READ_REPLICA_URL": "postgres://reader@standby:5433/product", "DASHBOARD_SCHEMA": "board"}
+    databases, routers = show(tmp_path, "DATABASES", "DATABASE_ROUTERS", **replica, WEB_PROCESS="1")
+    primary, standby = (literal_eval(databases)[alias] for alias in ("default", "replica"))
+    options = f"{primary['OPTIONS']['options']} -c default_transaction_read_only=on"
+    assert standby["OPTIONS"]["options"] == options
+    assert standby["OPTIONS"]["connect_timeout"] == 2
+    assert (standby["HOST"], standby["PORT"], standby["USER"]) == ("standby", 5433, "reader")
+    assert "ReplicaRouter" in routers
+    # A replica that does not answer is no reason not to start.
+    assert start(tmp_path, **replica).returncode == 0
 
 
 def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path):

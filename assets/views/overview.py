@@ -12,13 +12,12 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
-from assets import tasks
+from assets import replica, tasks
 from assets.access import VIEW_LEDGER, viewers_only
 from assets.humanize import compact_text, instant_text, since_text, size_text
 from assets.models import Disposition
 from assets.models.upstream import usernames
 from assets.overview import DAYS, Amount, Departures, Overview, Share, Span, overview, sum_of
-from assets.replica import reads_from_replica
 from assets.views.cards import short_id
 
 MOST_ROWS = 20  # of models
@@ -29,7 +28,7 @@ LATE = timedelta(hours=1)  # for which a count that is due may be under way
 
 @require_safe
 @viewers_only
-@reads_from_replica
+@replica.reads_from_replica
 def overview_page(request: HttpRequest) -> HttpResponse:
     found = overview()
     if found is None:
@@ -41,6 +40,7 @@ def overview_page(request: HttpRequest) -> HttpResponse:
         "age": since_text(found.as_of, now),
         "as_of": instant_text(found.as_of),
         "is_late": found.due_at < now - LATE,
+        "replica_trouble": replica.health.trouble,
         "figures": list(_figures(found)),
         "plots": _plots(found),
         "tables": _tables(found),

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from assets import replica
 from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_OPERATIONS
 from assets.humanize import since_text, span_text
 from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
@@ -37,6 +38,8 @@ def status(user: User) -> Status:
     """What somebody may know of what is looked up for everybody."""
     found = cache.get_or_set("status", _look, MAX_AGE)
     notes = [note for note in found.notes if user.has_perm(note.permission)]
+    if replica.health.trouble:
+        notes.append(Note(replica.health.trouble, is_trouble=True))
     return Status(found.expiring if user.has_perm(VIEW_ASSETS) else None, notes)
 
 

@@ -6,6 +6,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from assets import replica
+
 
 @require_safe
 @never_cache
@@ -16,4 +18,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
             cursor.execute("SELECT 1")
     except Error:
         return JsonResponse({"status": "The database does not answer."}, status=503)
-    return JsonResponse({"status": "ok"})
+    answer = {"status": "ok"}
+    if replica.is_configured():
+        answer["replica"] = "ok" if replica.health.is_good() else replica.health.trouble
+    return JsonResponse(answer)
