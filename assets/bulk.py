@@ -1,5 +1,7 @@
 """Operations over many assets: freeze a selection, run it in chunks, cancel it, take it up again, undo it."""
 
+import math
+import time
 from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
@@ -12,11 +14,12 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import QueryDict
 
-from assets import dispositions
+from assets import dispositions, tally
 from assets.filters import AssetFilterSet
+from assets.lanes import WHOLE, Lane, bounds_of, lanes_of
 from assets.models import Disposition, Extension, Operation, OperationItem, Verb, WorkspaceAsset
 from assets.models.ledger import DispositionQuerySet
-from assets.outcomes import Outcomes, State
+from assets.outcomes import State
 from assets.pagination import Capped, capped_counts
 from assets.reviews import flags_among
 from assets.saving import Labels
@@ -132,8 +135,9 @@ def _freeze(operation: Operation, chosen: dict[Verb, QuerySet[WorkspaceAsset]]) 
         .annotate(number=Count("asset_id"))
         .values_list("verb", "number")
     )
-    operation.summary = _summary(rows) | {"verbs": dict(counts)}
-    operation.total = sum(operation.summary["verbs"].values())
+    verbs = dict(counts)
+    operation.summary = _summary(rows) | {"verbs": verbs, "bounds": bounds_of(operation, verbs)}
+    operation.total = sum(verbs.values())
     # Its row is not locked before: somebody may put it away while it is prepared.
     _move(
         operation,
@@ -242,24 +246,33 @@ def _move(operation: Operation, otherwise: str, allowed: Q, **values: Any) -> No
 # --- Running -----------------------------------------------------------------
 
 
-def advance(operation_id: int) -> None:
-    """Brings an operation to the end of what it is at. Whoever is interrupted may begin again."""
+def advance(operation_id: int, lane: int | None = None, *, seconds: float = math.inf) -> bool:
+    """Brings an operation, or one lane of it, to the end of what it is at; False if it only came so far.
+
+    Whoever is interrupted may begin again.
+    """
     operation = Operation.objects.filter(pk=operation_id).first()
-    steps = {
-        Operation.State.PREPARING: _prepare,
-        Operation.State.RUNNING: _run,
-        Operation.State.UNDOING: _undo,
-    }
-    if operation is None or operation.state not in steps:
-        return
+    if operation is None or not operation.is_under_way:
+        return True
+    lanes = [WHOLE] if lane is None else lanes_of(operation)[lane : lane + 1]
     try:
-        steps[Operation.State(operation.state)](operation)
+        is_over = all(_step(operation, lane, time.monotonic() + seconds) for lane in lanes)
+    except tally.Superseded:
+        return True
     except Exception as error:
         # For whoever watches; the task is tried again.
         Operation.objects.filter(pk=operation.pk).update(error=str(error)[:1_000])
         raise
     if operation.error:
         Operation.objects.filter(pk=operation.pk).update(error="")
+    return is_over
+
+
+def _step(operation: Operation, lane: Lane, deadline: float) -> bool:
+    if operation.state == Operation.State.RUNNING:
+        return _run(operation, lane, deadline)
+    _prepare(operation) if operation.state == Operation.State.PREPARING else _undo(operation)
+    return True
 
 
 def _prepare(operation: Operation) -> None:
@@ -272,17 +285,21 @@ def _prepare(operation: Operation) -> None:
         preparing.update(state=Operation.State.CANCELLED, error=str(refusal), finished_at=Now())
 
 
-def _run(operation: Operation) -> None:
+def _run(operation: Operation, lane: Lane, deadline: float) -> bool:
     for verb in ORDER:
-        for asset_ids in _chunks(operation, verb):
+        for asset_ids in _chunks(operation, lane, verb):
             _act(verb, asset_ids, operation)
+            if time.monotonic() > deadline:
+                return False
+    # Whoever of several is last.
     if not _pending(operation).exists():
         _finish(operation, Operation.State.RUNNING, Operation.State.FINISHED)
+    return True
 
 
-def _chunks(operation: Operation, verb: Verb) -> Iterator[list[UUID]]:
+def _chunks(operation: Operation, lane: Lane, verb: Verb) -> Iterator[list[UUID]]:
     """What is still to be done with that verb, while nobody cancels."""
-    pending = _pending(operation).filter(verb=verb).order_by("asset_id")
+    pending = lane.of(_pending(operation)).filter(verb=verb).order_by("asset_id")
     further = pending
     while _is_still(operation, Operation.State.RUNNING):
         asset_ids = list(further.values_list("asset_id", flat=True)[: CHUNK[verb]])
@@ -293,7 +310,7 @@ def _chunks(operation: Operation, verb: Verb) -> Iterator[list[UUID]]:
 
 
 def _act(verb: Verb, asset_ids: list[UUID], operation: Operation) -> None:
-    common = {"actor": operation.actor, "operation": operation, "record": partial(_record, operation)}
+    common = {"actor": operation.actor, "operation": operation, "record": partial(tally.record, operation)}
     if verb == Verb.PROMOTE:
         labels = dict(operation.options)
         despite_flags = labels.pop("despite_flags", 0)
@@ -305,7 +322,7 @@ def _act(verb: Verb, asset_ids: list[UUID], operation: Operation) -> None:
 
 
 def _undo(operation: Operation) -> None:
-    record = partial(_record_undone, operation)
+    record = partial(tally.record_undone, operation)
     for found in _undo_chunks(operation, _to_restore(operation)):
         dispositions.restore(found, actor=operation.undone_by, record=record)
     for found in _undo_chunks(operation, _to_shorten(operation)):
@@ -334,6 +351,12 @@ def _to_shorten(operation: Operation) -> QuerySet[Extension]:
     return Extension.objects.filter(operation=operation, undone_at=None)
 
 
+def open_lanes(operation: Operation) -> list[Lane]:
+    """Those of an operation under way in which there is something to do, or to bring to its end."""
+    lanes = lanes_of(operation)
+    return [lane for lane in lanes if lane.of(_pending(operation)).exists()] or lanes[:1]
+
+
 def _pending(operation: Operation) -> QuerySet[OperationItem]:
     return OperationItem.objects.filter(operation=operation, state=State.PENDING)
 
@@ -345,54 +368,3 @@ def _is_still(operation: Operation, state: Operation.State) -> bool:
 def _finish(operation: Operation, state: Operation.State, ended: Operation.State) -> None:
     # Unless it was cancelled meanwhile.
     Operation.objects.filter(pk=operation.pk, state=state).update(state=ended, finished_at=Now())
-
-
-# --- Results -----------------------------------------------------------------
-
-# Only of what is not settled yet: whoever comes second, after an interruption, changes nothing.
-_RECORD = """
-    WITH outcome AS (
-        SELECT * FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[])
-            AS row (id, state, reason)
-    ), settled AS (
-        UPDATE assets_operationitem AS item SET state = outcome.state, reason = outcome.reason
-        FROM outcome
-        WHERE item.operation_id = %(operation)s AND item.asset_id = outcome.id AND item.state = %(before)s
-        RETURNING item.state
-    )
-    UPDATE assets_operation SET
-        done = done + (SELECT count(*) FROM settled WHERE state = 'done') - %(undoes)s * moved.number,
-        gone = gone + (SELECT count(*) FROM settled WHERE state = 'gone'),
-        failed = failed + (SELECT count(*) FROM settled WHERE state = 'failed'),
-        undone = undone + (SELECT count(*) FROM settled WHERE state = 'undone')
-    FROM (SELECT count(*) AS number FROM settled) AS moved
-    WHERE assets_operation.id = %(operation)s
-"""
-
-
-def _record(operation: Operation, outcomes: Outcomes) -> None:
-    _write_down(operation, outcomes, before=State.PENDING)
-
-
-def _record_undone(operation: Operation, outcomes: Outcomes) -> None:
-    """An asset that cannot be undone stays done, and says why."""
-    undone = {
-        pk: outcome._replace(state=State.UNDONE)
-        if outcome.state == State.DONE
-        else outcome._replace(state=State.DONE, reason=f"Not undone: {outcome.reason}")
-        for pk, outcome in outcomes.items()
-    }
-    _write_down(operation, undone, before=State.DONE)
-
-
-def _write_down(operation: Operation, outcomes: Outcomes, *, before: State) -> None:
-    params = {
-        "operation": operation.pk,
-        "ids": list(outcomes),
-        "states": [outcome.state.value for outcome in outcomes.values()],
-        "reasons": [outcome.reason for outcome in outcomes.values()],
-        "before": before,
-        "undoes": int(before == State.DONE),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_RECORD, params)

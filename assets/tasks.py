@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -12,6 +12,7 @@ from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 
 from assets import bulk, clean_up, known_settings, previews, rollups
+from assets.lanes import LANES, lanes_of
 from assets.models import Operation, OperationItem
 
 logger = logging.getLogger(__name__)
@@ -20,46 +21,64 @@ KEEP_PREVIEWS_FOR = timedelta(days=8)  # a day longer than assets live
 KEEP_JOBS_FOR = 24  # hours
 KEEP_UNCONFIRMED_FOR = timedelta(days=1)
 MOST_ATTEMPTS = 5
+TURN = 5.0  # seconds
+SOON = "* * * * * */15"  # every 15 seconds
 
 # --- Operations ----------------------------------------------------------------
 
 
 @app.task
-def advance_operation(operation_id: int) -> None:
+def advance_operation(operation_id: int, lane: int | None = None) -> None:
+    """One turn of a lane: others that wait, and a worker that is told to stop, need not wait long for it."""
     try:
-        bulk.advance(operation_id)
+        is_over = bulk.advance(operation_id, lane, seconds=TURN)
+    # Neither is tried again by the queue, where another job may wait in its place: see resume_operations.
+    except OperationalError as error:
+        logger.warning("Operation %s was interrupted: %s", operation_id, error)
     except Exception:
-        # Not tried again by the queue, where another job may wait in its place: see resume_operations.
         logger.exception("Operation %s was interrupted", operation_id)
+    else:
+        if not is_over:
+            _enqueue_lane(operation_id, lane or 0)
 
 
 def enqueue(operation: Operation) -> None:
-    """Has a worker bring the operation to the end of what it is at: when this transaction commits, if any.
+    """Has workers bring the operation to the end of what it is at: when this transaction commits, if any."""
+    for lane in lanes_of(operation):
+        _enqueue_lane(operation.pk, lane.number)
 
-    One worker at a time; one more waiting is enough for whatever has changed.
-    """
-    name = _lock_of(operation.pk)
+
+def _enqueue_lane(operation_id: int, lane: int) -> None:
+    """One worker at a time; one more waiting is enough for whatever has changed."""
+    name = _lock_of(operation_id, lane)
     job = advance_operation.configure(lock=name, queueing_lock=name)
     try:
         with transaction.atomic():
-            job.defer(operation_id=operation.pk)
+            job.defer(operation_id=operation_id, lane=lane)
     except AlreadyEnqueued:
         pass
 
 
-def _lock_of(operation_id: int) -> str:
-    return f"operation-{operation_id}"
+def _lock_of(operation_id: int, lane: int) -> str:
+    return f"operation-{operation_id}-{lane}" if lane else f"operation-{operation_id}"
 
 
-@app.periodic(cron="* * * * *")
+def is_at_work(operation: Operation) -> bool:
+    """Whether a worker is at it still: the chunks under way are finished even after a cancel."""
+    locks = [_lock_of(operation.pk, lane) for lane in range(LANES)]
+    return ProcrastinateJob.objects.filter(lock__in=locks, status=Status.DOING.value).exists()
+
+
+@app.periodic(cron=SOON)
 @app.task(queueing_lock="resume_operations", lock="resume_operations")
 def resume_operations(timestamp: int) -> None:
     """Takes up operations that were interrupted, or whose job was given up or lost with the queue."""
     live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
     for operation in Operation.objects.filter(state__in=Operation.UNDER_WAY):
-        if not live.filter(lock=_lock_of(operation.pk)).exists():
-            logger.warning("Operation %s was left behind: it is taken up again", operation.pk)
-            enqueue(operation)
+        for lane in bulk.open_lanes(operation):
+            if not live.filter(lock=_lock_of(operation.pk, lane.number)).exists():
+                logger.warning("Operation %s was left behind: it is taken up again", operation.pk)
+                _enqueue_lane(operation.pk, lane.number)
 
 
 @app.periodic(cron="47 * * * *")
@@ -127,7 +146,7 @@ def look_at_settings(timestamp: int) -> None:
 # --- Housekeeping ----------------------------------------------------------------
 
 
-@app.periodic(cron="* * * * *")
+@app.periodic(cron=SOON)
 @app.task(queueing_lock="rescue_stalled_jobs")
 async def rescue_stalled_jobs(timestamp: int) -> None:
     """Gives the jobs of a worker that died to another; one that kills every worker is given up."""

@@ -132,7 +132,7 @@ def test_ticked_assets_are_frozen_and_nothing_is_done(make, action):
     assert operation.filter is None
     assert frozen(operation) == ids(*chosen)
     assert WorkspaceAsset.objects.count() == 3
-    assert not ProcrastinateJob.objects.filter(args={"operation_id": operation.pk}).exists()
+    assert not ProcrastinateJob.objects.filter(args__operation_id=operation.pk).exists()
 
 
 def test_ticked_twice_is_once(make):
@@ -460,7 +460,7 @@ def test_one_may_go_back_to_where_one_was(make, steer, client):
     shown = Page(client.get(response["Location"]))
     assert "Delete: under way" in shown.text
     assert f'<a href="/operations/{operation.pk}/">Operation {operation.pk}</a>' in shown.html
-    assert ProcrastinateJob.objects.filter(args={"operation_id": operation.pk}).count() == 1
+    assert ProcrastinateJob.objects.filter(args__operation_id=operation.pk).count() == 1
 
 
 def test_back_from_ticked_assets_is_the_gallery(make, steer):
@@ -474,7 +474,7 @@ def test_a_large_selection_is_prepared_in_the_background(make, look, client, mon
     assert operation.state == "preparing"
     assert "The selection is being written down." in look(operation).text
     assert json_of(client, operation)["state"] == "preparing"
-    assert ProcrastinateJob.objects.filter(args={"operation_id": operation.pk}).count() == 1
+    assert ProcrastinateJob.objects.filter(args__operation_id=operation.pk).count() == 1
     assert "Delete: 5 assets?" in look(advanced(operation)).text
 
 
@@ -524,7 +524,7 @@ def test_an_operation_is_started_once(make, steer):
     shown = Page(steer(operation, "start"))
     assert shown.status == 400
     assert "It is not waiting to be confirmed." in shown.text
-    assert ProcrastinateJob.objects.filter(args={"operation_id": operation.pk}).count() == 1
+    assert ProcrastinateJob.objects.filter(args__operation_id=operation.pk).count() == 1
     advanced(operation)
     assert steer(operation, "start").status_code == 400
     assert Disposition.objects.count() == 2

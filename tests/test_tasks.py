@@ -11,7 +11,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from assets import bulk, dispositions, tasks
+from assets import bulk, dispositions, lanes, tasks
 from assets.models import CleanUp, Disposition, Operation, OperationItem, WorkspaceAsset
 from tests.factories import make_asset, make_assets, make_user
 
@@ -151,6 +151,45 @@ def test_a_large_selection_is_prepared_by_the_worker(run_worker, monkeypatch):
     operation.refresh_from_db()
     assert (operation.state, operation.total) == ("ready", 4)
     assert WorkspaceAsset.objects.count() == 4
+
+
+@pytest.fixture
+def in_lanes(monkeypatch):
+    """Operations over more than two assets are shared, two assets at a time."""
+    monkeypatch.setattr(lanes, "SHARED_ABOVE", 2)
+    monkeypatch.setattr(bulk, "CHUNK", bulk.CHUNK | {"delete": 2})
+
+
+def test_a_large_operation_has_a_job_for_each_of_its_lanes(in_lanes, make_operation, run_worker):
+    operation = make_operation(5 * lanes.LANES)
+    tasks.enqueue(operation)
+    locks = [f"operation-{operation.pk}"] + [f"operation-{operation.pk}-{n}" for n in range(1, lanes.LANES)]
+    assert list(ProcrastinateJob.objects.order_by("id").values_list("lock", flat=True)) == locks
+    leave_doing(ProcrastinateJob.objects.latest("id").pk)
+    assert tasks.is_at_work(operation)
+    assert not tasks.is_at_work(make_operation(started=False))
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("running", 5 * (lanes.LANES - 1))
+    ProcrastinateJob.objects.filter(status="doing")._raw_delete("default")
+    tasks.resume_operations.defer(timestamp=0)
+    run_worker()
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 5 * lanes.LANES)
+    done = ProcrastinateJob.objects.filter(task_name="assets.tasks.advance_operation")
+    assert done.count() == lanes.LANES, "only the lane that was left behind was taken up again"
+
+
+def test_a_lane_goes_on_when_it_is_its_turn_again(in_lanes, make_operation, run_worker, monkeypatch):
+    monkeypatch.setattr(tasks, "TURN", 0)
+    operation = make_operation(2, started=True)
+    monkeypatch.setattr(bulk, "CHUNK", bulk.CHUNK | {"delete": 1})
+    tasks.enqueue(operation)
+    run_worker()
+    operation.refresh_from_db()
+    assert (operation.state, operation.done) == ("finished", 2)
+    assert [status_of(job) for job in jobs_of(operation)] == ["succeeded"] * 3
 
 
 def test_an_operation_waits_in_the_queue_once(make_operation):

@@ -61,20 +61,36 @@ if READ_REPLICA_URL:
 REQUEST_TIMEOUT = env.integer("REQUEST_TIMEOUT", 10, minimum=1, maximum=600)  # seconds
 
 
-def _database(name: str, url: str) -> dict:
+# A peer that is cut off without a word is noticed within some 25 seconds, by either side: what it has locked
+# is free then. Of a Unix socket the kernel tells at once, and these are ignored.
+_NOTICE_LOSS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+_SERVER_NOTICES_LOSS = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
+    " -c tcp_keepalives_count=3 -c tcp_user_timeout=25000"
+)
+
+
+def _database(name: str, url: str, *, patience: int = 10) -> dict:
+    """What the URL says itself comes last, and wins; `patience` is in seconds, for a connection."""
     try:
         database = dj_database_url.parse(url)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not understood: {error}") from None
     if database.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{name} must begin with postgres:// and name a PostgreSQL database.")
-    options = database.setdefault("OPTIONS", {})
-    parameters = [options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
+    waiting = _NOTICE_LOSS | {"connect_timeout": patience}
+    options = database["OPTIONS"] = waiting | database.get("OPTIONS", {})
+    parameters = [_SERVER_NOTICES_LOSS, options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
     if WEB_PROCESS:
         # A page never waits long for one query, and its queries are too small for parallel workers.
         limit = f"-c statement_timeout={REQUEST_TIMEOUT}s"
         parameters += [limit, "-c max_parallel_workers_per_gather=0", "-c jit=off"]
-        options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+        options["pool"] = {"min_size": 1, "max_size": 16, "timeout": patience}
     options["options"] = " ".join(parameters).strip()
     return database
 
@@ -85,12 +101,8 @@ def _schemas() -> list[str]:
 
 def _replica() -> dict:
     """Given up soon where it does not answer, since the primary does."""
-    database = _database("READ_REPLICA_URL", READ_REPLICA_URL)
-    options = database["OPTIONS"]
-    options["options"] += " -c default_transaction_read_only=on"
-    options.setdefault("connect_timeout", 2)
-    if WEB_PROCESS:
-        options["pool"]["timeout"] = 2
+    database = _database("READ_REPLICA_URL", READ_REPLICA_URL, patience=2)
+    database["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
     return database | {"TEST": {"MIRROR": "default"}}
 
 

@@ -16,8 +16,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
-from procrastinate.contrib.django.models import ProcrastinateJob
-from procrastinate.jobs import Status
 
 from assets import bulk, tasks
 from assets.access import RESTORE, VERBS, VIEW_OPERATIONS, check_may_run, may_run, only_with, operation_or_404
@@ -123,7 +121,7 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _context(request: HttpRequest, found: Operation, form: StartForm | None = None) -> dict[str, Any]:
-    is_stopping = found.state == Operation.State.CANCELLED and _is_at_work(found)
+    is_stopping = found.state == Operation.State.CANCELLED and tasks.is_at_work(found)
     has_ended = found.state in ENDED and not is_stopping
     may = may_run(request.user, found.action)
     may_undo = has_ended and found.started_at and bulk.can_undo(found)
@@ -148,12 +146,6 @@ def _context(request: HttpRequest, found: Operation, form: StartForm | None = No
         "grace_hours": settings.PURGE_GRACE_HOURS,
         "finished": instant_text(found.finished_at),
     }
-
-
-def _is_at_work(found: Operation) -> bool:
-    """Whether a worker is at it still: the chunk under way is finished even after a cancel."""
-    lock = f"operation-{found.pk}"  # as tasks.enqueue names it
-    return ProcrastinateJob.objects.filter(lock=lock, status=Status.DOING.value).exists()
 
 
 def _state(found: Operation) -> str:

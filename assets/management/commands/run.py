@@ -15,6 +15,7 @@ from workspace.supervisor import Program, supervise
 MOST_WEB_PROCESSES = 4
 THREADS = 4  # of a web process; each may hold a database connection
 TASKS_AT_ONCE = 4
+LOOK_EVERY = 1  # second, for what waits for its turn; new tasks announce themselves
 PATIENCE = 60  # seconds for the first page
 
 
@@ -85,5 +86,5 @@ def web() -> Program:
 def worker() -> Program:
     manage = str(settings.BASE_DIR / "manage.py")
     # Several at once: a long operation must not keep the clean-ups waiting.
-    options = ["--concurrency", str(TASKS_AT_ONCE)]
+    options = ["--concurrency", str(TASKS_AT_ONCE), "--fetch-job-polling-interval", str(LOOK_EVERY)]
     return Program("worker", [sys.executable, manage, "procrastinate", "worker", *options])

@@ -1,0 +1,233 @@
+"""Several workers on one database and one store: shared work, one killed, one cut off from the database."""
+
+import os
+import select
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models.functions import Now
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from assets import bulk, clean_up, tasks
+from assets.management.commands.run import worker
+from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
+from tests.factories import make_assets
+from tests.test_worker_kill import PNG, data, empty_queue  # noqa: F401
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE = 100  # seconds
+CUT = 20  # seconds
+DELETED, SAVED = 20_000, 1_200
+RESET = struct.pack("ii", 1, 0)  # closing discards, and tells the other side so
+
+
+class Proxy:
+    """The way of one host to the database, over TCP, which can swallow what is sent."""
+
+    def __init__(self, target):
+        self.target, self.is_cut, self.resets = target, False, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self):
+        with suppress(OSError):  # when it is closed
+            while True:
+                client, _ = self.listener.accept()
+                self.threads.append(threading.Thread(target=self._pass_on, args=[client]))
+                self.threads[-1].start()
+
+    def _pass_on(self, client):
+        resets = self.resets
+        with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            server.connect(self.target)
+            other = {client: server, server: client}
+            while resets == self.resets:
+                for end in select.select(list(other), [], [], 0.1)[0]:
+                    if not (sent := end.recv(65_536)):
+                        return
+                    if not self.is_cut:
+                        other[end].sendall(sent)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    def mend(self):
+        """What was connected until now is reset."""
+        self.resets += 1
+        self.is_cut = False
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.mend()
+        for thread in self.threads:
+            thread.join()
+
+
+class Host:
+    """A worker as the supervisor starts it, and starts it again where it ended."""
+
+    def __init__(self, name, folder):
+        url = urlsplit(os.environ["DATABASE_URL"])
+        self.proxy = Proxy(f"{unquote(url.netloc.partition('@')[2])}/.s.PGSQL.5432")
+        place = f"{url.username}@127.0.0.1:{self.proxy.port}"
+        url = url._replace(netloc=place, path=f"/{connection.settings_dict['NAME']}")
+        self.environment = os.environ | {"DATABASE_URL": url.geturl(), "DATA_DIR": str(folder)}
+        self.environment["PROCRASTINATE_WORKER_NAME"] = name
+        self.log, self.is_dead = folder / f"{name}.log", False
+        self.start()
+
+    def start(self):
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(worker().argv, env=self.environment, stdout=log, stderr=log)
+
+    def tend(self):
+        if not self.is_dead and self.process.poll() is not None:
+            self.start()
+
+    def kill(self):
+        self.is_dead = True
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        self.kill()
+        self.proxy.close()
+
+
+@pytest.fixture
+def hosts(data):  # noqa: F811
+    empty_queue()
+    hosts = [Host(name, data) for name in ("first", "second", "third")]
+    yield hosts
+    for host in hosts:
+        host.close()
+
+
+def wait_until(reached, hosts):
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        for host in hosts:
+            host.tend()
+        assert time.monotonic() < deadline, "\n".join(host.log.read_text() for host in hosts)
+        time.sleep(0.02)
+
+
+def count(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+# --- Sharing -------------------------------------------------------------------
+
+
+def freeze(assets, action, actor):
+    operation = bulk.freeze_filter(f"job={assets[0].job_id}", action=action, actor=actor)
+    if operation.is_under_way:
+        bulk.advance(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def make_files(data, assets):  # noqa: F811
+    """A file of its own for each asset; returns the bytes."""
+    for number, asset in enumerate(assets):
+        asset.temp_storage_path = f"{asset.user_id}/{asset.job_id}/{number}.png"
+    WorkspaceAsset.objects.bulk_update(assets, ["temp_storage_path"])
+    contents = {asset.pk: PNG + asset.pk.bytes for asset in assets}
+    for asset in assets:
+        path = data / "workspace" / asset.temp_storage_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents[asset.pk])
+    return contents
+
+
+@pytest.fixture
+def slow_deletions(transactional_db):
+    """As of a database that has more to do: 20,000 would be gone before anybody is killed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'"
+        )
+        cursor.execute(
+            "CREATE TRIGGER take_time AFTER DELETE ON workspace_assets EXECUTE FUNCTION take_time()"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION take_time CASCADE")
+
+
+def workers_of(operation):
+    jobs = ProcrastinateJob.objects.filter(args__operation_id=operation.pk, status="doing")
+    return set(jobs.values_list("worker_id", flat=True))
+
+
+def test_operations_are_shared_by_three_workers_one_killed_and_one_cut_off(hosts, data, slow_deletions):  # noqa: F811
+    actor = User.objects.create_user("admin")
+    first, second, _ = hosts
+    deletion = freeze(make_assets(DELETED), "delete", actor)
+    to_save = make_assets(SAVED)
+    contents = make_files(data, to_save)
+    saving = freeze(to_save, "promote", actor)
+    wait_until(lambda: count("SELECT count(*) FROM procrastinate_workers") == len(hosts), hosts)
+    seen = set()
+
+    def are_all_in_the_midst_of_it():
+        seen.update(workers_of(deletion))
+        deletion.refresh_from_db()
+        return len(seen) == len(hosts) and deletion.done
+
+    for operation in (deletion, saving):
+        bulk.start(operation, actor=actor, confirmed=operation.total, options={})
+        tasks.enqueue(operation)
+    wait_until(are_all_in_the_midst_of_it, hosts)
+    first.kill()
+    second.proxy.is_cut = True
+    done, mended_at = deletion.done, time.monotonic() + CUT
+    assert done < DELETED
+    wait_until(lambda: time.monotonic() > mended_at, hosts)
+    deletion.refresh_from_db()
+    assert done < deletion.done < DELETED, "the third went on, and what the others had begun is left"
+    second.proxy.mend()
+
+    def are_over():
+        return not Operation.objects.exclude(state="finished").exists()
+
+    wait_until(are_over, hosts)
+    check(deletion, DELETED, "deleted")
+    check(saving, SAVED, "promoted")
+    assert not WorkspaceAsset.objects.exists()
+    saved = dict(LibraryAsset.objects.values_list("id", "storage_path"))
+    assert {pk: (data / "library" / path).read_bytes() for pk, path in saved.items()} == contents
+    for host in hosts:
+        host.kill()
+    check_purge(data)
+
+
+def check(operation, number, action):
+    operation.refresh_from_db()
+    assert (operation.done, operation.gone, operation.failed) == (number, 0, 0)
+    assert Counter(operation.items.values_list("state", flat=True)) == {"done": number}
+    entries = list(operation.dispositions.values_list("asset_id", "action"))
+    assert len(entries) == len(set(entries)) == number
+    assert {taken for _, taken in entries} == {action}
+
+
+def check_purge(data):  # noqa: F811
+    files = sorted(path for path in (data / "workspace").rglob("*.png"))
+    due = Disposition.objects.filter(row__temp_storage_path__endswith="7.png")
+    due.update(purge_after=Now())
+    assert clean_up.purge() == (SAVED // 10, 0)
+    assert sorted((data / "workspace").rglob("*.png")) == [f for f in files if not f.name.endswith("7.png")]
