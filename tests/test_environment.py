@@ -1,5 +1,6 @@
 """The environment decides, and a wrong value stops the start with its sentence."""
 
+import ast
 import os
 import stat
 import subprocess
@@ -23,7 +24,7 @@ A_KEY = "a key that someone chose for a test, and nobody uses elsewhere"
 
 def start(folder, *command, **variables):
     """A start of the dashboard with these variables, and none of the tests' own but its database."""
-    left_out = {*SETTINGS.split(), "HOST", "PORT", "PURGE_GRACE_HOURS", "DEMO_PASSWORD"}
+    left_out = {*SETTINGS.split(), "HOST", "PORT", "PURGE_GRACE_HOURS", "DEMO_PASSWORD", "PUBLIC_URL"}
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment |= {"DATA_DIR": str(folder), "DATABASE_URL": os.environ["DATABASE_URL"]}
     environment |= {"SECRET_KEY": A_KEY} | variables
@@ -75,6 +76,35 @@ def test_empty_values_are_the_defaults(tmp_path):
     assert show(tmp_path, *names, **empty) == show(tmp_path, *names) == expected
 
 
+FRONT = (
+    "ALLOWED_HOSTS[-1]",
+    "CSRF_TRUSTED_ORIGINS",
+    "SECURE_PROXY_SSL_HEADER",
+    "SESSION_COOKIE_SECURE",
+    "CSRF_COOKIE_SECURE",
+    "SECURE_HSTS_SECONDS",
+    "TRUSTED_PROXIES",
+)
+
+
+def front(folder, **variables):
+    code = f"from django.conf import settings as s; print([{', '.join(f's.{name}' for name in FRONT)}])"
+    done = start(folder, "-c", code, DJANGO_SETTINGS_MODULE="workspace.settings", **variables)
+    assert done.returncode == 0, done.stderr
+    return ast.literal_eval(done.stdout)
+
+
+def test_a_public_address_decides_cookies_hosts_and_whose_headers_are_believed(tmp_path):
+    header = ("HTTP_X_FORWARDED_PROTO", "https")
+    https = front(tmp_path, PUBLIC_URL="https://Assets.example.com:443/", TRUSTED_PROXIES="2")
+    origin = "https://assets.example.com"
+    assert https == ["assets.example.com", [origin], header, True, True, 30 * 24 * 3600, 2]
+    assert front(tmp_path, PUBLIC_URL=origin)[-1] == 1
+    inside = front(tmp_path, PUBLIC_URL="http://[::1]:8080")
+    assert inside == ["[::1]", ["http://[::1]:8080"], None, False, False, 0, 0]
+    assert front(tmp_path) == ["127.0.0.1", [], None, False, False, 0, 0]
+
+
 def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
     assert show(tmp_path, "DASHBOARD_SCHEMA", UPSTREAM_TABLES="existing") == ["'dashboard'"]
 
@@ -99,6 +129,24 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
             {"DASHBOARD_SCHEMA": "public", "UPSTREAM_TABLES": "existing"},
             "DASHBOARD_SCHEMA is 'public', where the product's tables are: name another.",
         ),
+        *(
+            (
+                {"PUBLIC_URL": url},
+                f"PUBLIC_URL is '{url}': write an address such as https://assets.example.com.",
+            )
+            for url in (
+                "assets.example.com",
+                "ftp://a.example",
+                "https://a.example/path",
+                "https://me@a.example",
+            )
+        ),
+        (
+            {"PUBLIC_URL": "https://a.example", "TRUSTED_PROXIES": "0"},
+            "TRUSTED_PROXIES is 0, but PUBLIC_URL is https: a proxy has to speak TLS.",
+        ),
+        ({"TRUSTED_PROXIES": "10"}, "TRUSTED_PROXIES is 10: it must be from 0 to 9."),
+        ({"WEB_PROCESSES": "0"}, "WEB_PROCESSES is 0: it must be from 1 to 64."),
         ({"TIME_ZONE": "Mars"}, "TIME_ZONE is 'Mars': write a name such as UTC or Europe/Prague."),
         ({"PURGE_GRACE_HOURS": "-1"}, "PURGE_GRACE_HOURS is -1: it must be from 0 to 8760."),
         (

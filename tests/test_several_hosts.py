@@ -5,23 +5,27 @@ import select
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from subprocess import PIPE
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
+from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from assets import bulk, clean_up, tasks
 from assets.management.commands.run import worker
 from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
 from tests.factories import make_assets
-from tests.test_worker_kill import PNG, data, empty_queue  # noqa: F401
+from tests.test_worker_kill import MANAGE, PNG, data, empty_queue  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,8 +38,9 @@ RESET = struct.pack("ii", 1, 0)  # closing discards, and tells the other side so
 class Proxy:
     """The way of one host to the database, over TCP, which can swallow what is sent."""
 
-    def __init__(self, target):
-        self.target, self.is_cut, self.resets = target, False, 0
+    def __init__(self):
+        self.target = f"{connection.settings_dict['HOST']}/.s.PGSQL.5432"
+        self.is_cut, self.resets = False, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.threads = [threading.Thread(target=self._accept)]
@@ -79,7 +84,7 @@ class Host:
 
     def __init__(self, name, folder):
         url = urlsplit(os.environ["DATABASE_URL"])
-        self.proxy = Proxy(f"{unquote(url.netloc.partition('@')[2])}/.s.PGSQL.5432")
+        self.proxy = Proxy()
         place = f"{url.username}@127.0.0.1:{self.proxy.port}"
         url = url._replace(netloc=place, path=f"/{connection.settings_dict['NAME']}")
         self.environment = os.environ | {"DATABASE_URL": url.geturl(), "DATA_DIR": str(folder)}
@@ -106,6 +111,13 @@ class Host:
 
 
 @pytest.fixture
+def proxy(transactional_db):
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
 def hosts(data):  # noqa: F811
     empty_queue()
     hosts = [Host(name, data) for name in ("first", "second", "third")]
@@ -127,6 +139,28 @@ def count(sql):
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchone()[0]
+
+
+# --- Being cut off without a word -----------------------------------------------
+
+
+def test_every_connection_notices_by_itself_that_the_other_side_is_gone(data, proxy):  # noqa: F811
+    """Whatever a firewall swallows: the kernel asks, and closes what is not answered."""
+    wanted = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+    wanted |= {socket.TCP_USER_TIMEOUT: 25_000}
+    ours = connection.get_connection_params()
+    of_the_worker = app.connector.get_worker_connector()._pool_args["kwargs"]
+    for parameters in (ours, of_the_worker):
+        over_tcp = {"host": "127.0.0.1", "port": proxy.port, "cursor_factory": None, "context": None}
+        with (
+            psycopg.connect(**parameters | over_tcp) as connected,
+            socket.socket(fileno=os.dup(connected.fileno())) as end,
+        ):
+            assert {option: end.getsockopt(socket.IPPROTO_TCP, option) for option in wanted} == wanted
+        assert parameters["connect_timeout"] == 10
+        # Of a Unix socket, the server's own side reads 0.
+        assert "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5" in parameters["options"]
+        assert "-c tcp_keepalives_count=3 -c tcp_user_timeout=25000" in parameters["options"]
 
 
 # --- Sharing -------------------------------------------------------------------
@@ -231,3 +265,31 @@ def check_purge(data):  # noqa: F811
     due.update(purge_after=Now())
     assert clean_up.purge() == (SAVED // 10, 0)
     assert sorted((data / "workspace").rglob("*.png")) == [f for f in files if not f.name.endswith("7.png")]
+
+
+# --- Starting ------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh_database(transactional_db):
+    """The environment of hosts that have nothing but an empty database."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE fresh")
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path="/fresh").geturl()
+    yield os.environ | {"DATABASE_URL": url}
+    with connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE fresh WITH (FORCE)")
+
+
+def test_hosts_do_not_start_before_the_database_is_prepared_which_two_may_do_at_once(fresh_database):
+    def manage(*words):
+        command = [sys.executable, MANAGE, *words]
+        return subprocess.Popen(command, env=fresh_database, stdout=PIPE, stderr=PIPE, text=True)
+
+    unprepared = manage("run", "--only", "worker")
+    assert "run manage.py migrate first" in unprepared.communicate()[1]
+    assert unprepared.returncode == 1
+    both = [manage("migrate") for _ in range(2)]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sorted("No migrations to apply" in output for output, _ in said) == [False, True]

@@ -58,6 +58,19 @@ def identifier(name: str, default: str) -> str:
     return value
 
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def origin(name: str) -> str:
+    """Where a site is, as browsers write it: without a path, and without a port that goes without saying."""
+    value = text(name).lower().removesuffix("/")
+    if value and not _ORIGIN.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}: write an address such as https://assets.example.com."
+        )
+    return value.removesuffix(":443" if value.startswith("https:") else ":80")
+
+
 def items(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
 

@@ -1,5 +1,7 @@
 """The one settings file. The environment decides; README.md lists its variables."""
 
+import os
+import re
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from zoneinfo import available_timezones
@@ -21,6 +23,21 @@ HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 WEB_PROCESS = env.flag("WEB_PROCESS")  # set by wsgi.py
+WEB_PROCESSES = env.integer("WEB_PROCESSES", min(os.cpu_count() or 1, 4), minimum=1, maximum=64)
+
+# How it is reached: TLS is spoken by a proxy, whose headers are believed only where one is declared.
+PUBLIC_URL = env.origin("PUBLIC_URL")
+_IS_HTTPS = PUBLIC_URL.startswith("https:")
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", int(_IS_HTTPS), minimum=0, maximum=9)
+if _IS_HTTPS and not TRUSTED_PROXIES:
+    raise ImproperlyConfigured("TRUSTED_PROXIES is 0, but PUBLIC_URL is https: a proxy has to speak TLS.")
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(re.sub(r"^https?://|:[0-9]+$", "", PUBLIC_URL))
+    CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _IS_HTTPS
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if _IS_HTTPS else 0
 
 DATABASE_URL = env.text("DATABASE_URL")
 READ_REPLICA_URL = env.text("READ_REPLICA_URL")
@@ -213,6 +230,7 @@ LOGOUT_REDIRECT_URL = "login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "workspace.proxies.client_address"
 AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False

@@ -1,10 +1,17 @@
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.management.commands import migrate
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.migrations.recorder import MigrationRecorder
+
+PAUSE = 0.5  # seconds
+_LOCK = 7_305_810_418_331_020_547  # any number that nobody else locks
 
 
 class Command(migrate.Command):
@@ -19,9 +26,31 @@ class Command(migrate.Command):
         if not options["skip_checks"]:
             # Django's would come later, when the schema is made: a refusal leaves nothing behind.
             self.check(databases=[database])
-        if settings.DASHBOARD_SCHEMA != "public":
-            prepare_schema(connections[database], settings.DASHBOARD_SCHEMA)
-        super().handle(*args, **options | {"skip_checks": True})
+        with one_at_a_time(connections[database]):
+            if settings.DASHBOARD_SCHEMA != "public":
+                prepare_schema(connections[database], settings.DASHBOARD_SCHEMA)
+            super().handle(*args, **options | {"skip_checks": True})
+
+
+@contextmanager
+def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Whoever migrates at the same time, as from another host, comes after, and finds it done.
+
+    It asks again and again: a statement that waited for the lock would hold up an index that is being made
+    concurrently, for which that very lock is held.
+    """
+    with connection.cursor() as cursor:
+        while not _ask(cursor, "pg_try_advisory_lock"):
+            time.sleep(PAUSE)
+        try:
+            yield
+        finally:
+            _ask(cursor, "pg_advisory_unlock")
+
+
+def _ask(cursor: CursorWrapper, function: str) -> bool:
+    cursor.execute(f"SELECT {function}(%s)", [_LOCK])
+    return cursor.fetchone()[0]
 
 
 def prepare_schema(connection: BaseDatabaseWrapper, schema: str) -> None:

@@ -1,18 +1,18 @@
-import os
 import sys
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from assets.demo.logins import LOGINS, demo_password, has_other_people
 from assets.models import Profile, WorkspaceAsset
 from workspace.listening import CannotListenError, refuse_taken_address, wait_until_answers
 from workspace.supervisor import Program, supervise
 
-MOST_WEB_PROCESSES = 4
 THREADS = 4  # of a web process; each may hold a database connection
 TASKS_AT_ONCE = 4
 LOOK_EVERY = 1  # second, for what waits for its turn; new tasks announce themselves
@@ -22,18 +22,35 @@ PATIENCE = 60  # seconds for the first page
 class Command(BaseCommand):
     help = "Prepares the database and serves the dashboard with one background worker, until Ctrl-C."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--only",
+            choices=list(PROGRAMS),
+            help="run this alone, as on one of several hosts, on a database that is prepared already",
+        )
+
+    def handle(self, *args: Any, only: str | None, **options: Any) -> None:
+        serves = only != "worker"
+        if serves:
+            self._refuse_taken_address()
+        refuse_unprepared() if only else self._prepare()
+        if serves and not settings.DEBUG:
+            call_command("collectstatic", interactive=False, verbosity=0)
+        connection.close()  # for months, nothing is asked by this process
+        programs = [program() for name, program in PROGRAMS.items() if only in (None, name)]
+        sys.exit(supervise(programs, ready=self._announce if serves else None))
+
+    def _refuse_taken_address(self) -> None:
         try:
             refuse_taken_address(settings.HOST, settings.PORT)
         except CannotListenError as error:
             raise CommandError(str(error)) from None
+
+    def _prepare(self) -> None:
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
         if is_unused():
             call_command("demo", verbosity=0, stdout=self.stdout)
-        if not settings.DEBUG:
-            call_command("collectstatic", interactive=False, verbosity=0)
-        sys.exit(supervise([web(), worker()], ready=self._announce))
 
     def _announce(self) -> None:
         if not wait_until_answers(f"{address()}/healthz", PATIENCE):
@@ -45,6 +62,13 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def refuse_unprepared() -> None:
+    """Several hosts that start at once do not all migrate."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is not prepared for this version: run manage.py migrate first.")
 
 
 def is_unused() -> bool:
@@ -69,12 +93,11 @@ def address() -> str:
 
 
 def web() -> Program:
-    processes = min(os.cpu_count() or 1, MOST_WEB_PROCESSES)
     options = {
         "--interface": "wsgi",
         "--host": settings.HOST,
         "--port": str(settings.PORT),
-        "--workers": str(processes),
+        "--workers": str(settings.WEB_PROCESSES),
         "--blocking-threads": str(THREADS),
         "--log-level": "warning",
     }
@@ -88,3 +111,6 @@ def worker() -> Program:
     # Several at once: a long operation must not keep the clean-ups waiting.
     options = ["--concurrency", str(TASKS_AT_ONCE), "--fetch-job-polling-interval", str(LOOK_EVERY)]
     return Program("worker", [sys.executable, manage, "procrastinate", "worker", *options])
+
+
+PROGRAMS = {"web": web, "worker": worker}
