@@ -132,7 +132,7 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
         *(
             (
                 {"PUBLIC_URL": url},
-                f"PUBLIC_URL is '{url}': write an address such as https://assets.example.com.",
+                f"PUBLIC_URL is '{url}': write an address such as https://host.example.com.",
             )
             for url in (
                 "assets.example.com",
@@ -214,11 +214,11 @@ def test_browsers_may_fetch_from_the_public_address_of_the_buckets(tmp_path):
         ),
         (
             {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "host:9000"},
-            "S3_ENDPOINT_URL is 'host:9000': write an address such as https://s3.example.com.",
+            "S3_ENDPOINT_URL is 'host:9000': write an address such as https://host.example.com.",
         ),
         (
             {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h", "S3_PUBLIC_URL": "http://h/p; x"},
-            "S3_PUBLIC_URL is 'http://h/p; x': write an address such as https://s3.example.com.",
+            "S3_PUBLIC_URL is 'http://h/p; x': write an address such as https://host.example.com.",
         ),
         (
             {"WORKSPACE_STORE": "s3://abc", "LIBRARY_STORE": "s3://abc/saved"},

@@ -58,19 +58,6 @@ def identifier(name: str, default: str) -> str:
     return value
 
 
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-
-
-def origin(name: str) -> str:
-    """Where a site is, as browsers write it: without a path, and without a port that goes without saying."""
-    value = text(name).lower().removesuffix("/")
-    if value and not _ORIGIN.fullmatch(value):
-        raise ImproperlyConfigured(
-            f"{name} is {value!r}: write an address such as https://assets.example.com."
-        )
-    return value.removesuffix(":443" if value.startswith("https:") else ":80")
-
-
 def items(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
 
@@ -105,5 +92,5 @@ def web_address(name: str) -> str:
     """An address without a path, such as https://s3.example.com:9000."""
     value = text(name).rstrip("/")
     if value and not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", value):
-        raise ImproperlyConfigured(f"{name} is {value!r}: write an address such as https://s3.example.com.")
+        raise ImproperlyConfigured(f"{name} is {value!r}: write an address such as https://host.example.com.")
     return value

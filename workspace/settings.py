@@ -26,8 +26,9 @@ WEB_PROCESS = env.flag("WEB_PROCESS")  # set by wsgi.py
 WEB_PROCESSES = env.integer("WEB_PROCESSES", min(os.cpu_count() or 1, 4), minimum=1, maximum=64)
 
 # How it is reached: TLS is spoken by a proxy, whose headers are believed only where one is declared.
-PUBLIC_URL = env.origin("PUBLIC_URL")
+PUBLIC_URL = env.web_address("PUBLIC_URL").lower()
 _IS_HTTPS = PUBLIC_URL.startswith("https:")
+PUBLIC_URL = PUBLIC_URL.removesuffix(":443" if _IS_HTTPS else ":80")  # as browsers write it
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", int(_IS_HTTPS), minimum=0, maximum=9)
 if _IS_HTTPS and not TRUSTED_PROXIES:
     raise ImproperlyConfigured("TRUSTED_PROXIES is 0, but PUBLIC_URL is https: a proxy has to speak TLS.")
