@@ -3,13 +3,14 @@
 No number costs more where the table is larger: some stop at a cap, and some are of the first rows alone.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Case, F, QuerySet, TextField, Value, When
+from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models import Count as Counting
 
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
@@ -17,7 +18,7 @@ from assets.models import Review, WorkspaceAsset
 from assets.pagination import Capped, Count, Order, capped_counts, is_rare
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
-from assets.windows import are_few, first_rows, rows_passing
+from assets.windows import estimate, first_rows, rows_passing
 
 TOTAL_CAP = 10_000
 FACET_CAP = 1_000
@@ -26,10 +27,10 @@ MOST_OPTIONS = 60  # of one facet
 OPTIONS_AGE = 60  # seconds for which a new type or model may be missing
 SAMPLE = 3_000  # rows of a list, of which those that pass a sieve are counted
 ENOUGH = 15  # of a sample; where there are fewer, those that pass are looked up
-MOST_FOUND = 3_000  # of them
+MOST_FOUND = 3_000  # of them; where more are expected, FACET_CAP
 WORTH_TRYING = 100_000  # rows that an index finds, of which so many are looked for
 TIME_LIMIT = 1.0  # seconds, for each of the statements
-MANY, MANY_AGE = "facets-many", 20  # a cache key; seconds for which a number beyond its cap stays so
+MANY, MANY_AGE = "facets-many", 20  # of cache keys; seconds for which a number beyond its cap stays so
 
 UNKNOWN = Count(0, capped=True)
 
@@ -42,23 +43,40 @@ class Facets(NamedTuple):
     verdicts: dict[str, Count]
 
 
-def count_facets(filterset: AssetFilterSet) -> Facets:
+class Listed(NamedTuple):
+    """All assets of a selection, where they are so few that a page has them, and their verdicts."""
+
+    assets: list[WorkspaceAsset]
+    verdicts: Mapping[UUID, Review]
+
+
+def count_facets(filterset: AssetFilterSet, listed: Listed | None = None) -> Facets:
     """Where it takes too long, nothing is known of any."""
+    options = _options(filterset)
+    of_listed = [name for name in options if listed and name not in filterset.names()]
+    others = [name for name in options if name not in of_listed]
+    counted = [name for name in others if _is_counted(filterset, name)]
+    sampled = [name for name in others if name not in counted]
+    try:
+        found = _counted(filterset, {name: options[name] for name in counted})
+        found |= _sampled(filterset, {name: options[name] for name in sampled})
+    except TimeLimitError:
+        found = {name: dict.fromkeys(options[name], UNKNOWN) for name in others}
+    if listed:
+        sample = _Sample(list(_told_of(listed, filterset.now)), is_whole=True, cap=len(listed.assets))
+        found |= {name: sample.counts(name, options[name]) for name in of_listed}
+    return Facets(found["total"][""], *(found[name] for name in ("type", "model", "expires", "verdict")))
+
+
+def _options(filterset: AssetFilterSet) -> dict[str, list[str]]:
     values = facet_values() if filterset.is_valid() else {"asset_type": [], "model_used": []}
-    options = {
+    return {
         "total": [""],
         "type": sorted({*WorkspaceAsset.Type.values, *values["asset_type"]}),
         "model": values["model_used"],
         "expires": list(EXPIRIES),
         "verdict": list(VERDICTS),
     }
-    counted = [name for name in options if _is_counted(filterset, name)]
-    try:
-        found = _counted(filterset, {name: options[name] for name in counted})
-        found |= _sampled(filterset, {name: options[name] for name in options if name not in counted})
-    except TimeLimitError:
-        found = {name: dict.fromkeys(options[name], UNKNOWN) for name in options}
-    return Facets(found["total"][""], *(found[name] for name in ("type", "model", "expires", "verdict")))
 
 
 def facet_values() -> dict[str, list[str]]:
@@ -81,28 +99,31 @@ def _is_counted(filterset: AssetFilterSet, name: str) -> bool:
 
 
 def _counted(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, dict[str, Count]]:
-    many = _known_many(filterset)
+    many = _known_many(filterset, options)
     left = {
         name: [value for value in values if value not in many.get(name, {})]
         for name, values in options.items()
     }
     counts = capped_counts(_to_count(filterset, left), time_limit=TIME_LIMIT)
     found = {name: many.get(name, {}) | _of_options(name, left[name], counts) for name in options}
-    if not many and _is_unfiltered(filterset):
-        cache.set(MANY, {name: _many(values) for name, values in found.items() if name != "total"}, MANY_AGE)
+    for name in options:
+        if name not in many and _is_of_all(filterset, name):
+            cache.set(f"{MANY}-{name}", _many(found[name]), MANY_AGE)
     return {name: {value: found[name][value] for value in values} for name, values in options.items()}
 
 
-def _known_many(filterset: AssetFilterSet) -> dict[str, dict[str, Count]]:
+def _known_many(filterset: AssetFilterSet, names: Iterable[str]) -> dict[str, dict[str, Count]]:
     """Of the whole workspace the numbers that were beyond the cap a moment ago.
 
     All others, and the total, are counted anew for each page, since people see what they themselves change.
     """
-    return cache.get(MANY, {}) if _is_unfiltered(filterset) else {}
+    keys = {f"{MANY}-{name}": name for name in names if _is_of_all(filterset, name)}
+    return {keys[key]: many for key, many in cache.get_many(keys).items()}
 
 
-def _is_unfiltered(filterset: AssetFilterSet) -> bool:
-    return filterset.is_valid() and not filterset.names()
+def _is_of_all(filterset: AssetFilterSet, name: str) -> bool:
+    """Whether the numbers of a facet are of the whole workspace."""
+    return name != "total" and filterset.is_valid() and filterset.names() <= {name}
 
 
 def _many(counts: Mapping[str, Count]) -> dict[str, Count]:
@@ -130,8 +151,7 @@ def _verdict_to_count(filterset: AssetFilterSet, verdict: str) -> dict[str, Capp
     """
     others = filterset.select(without=["verdict"])
     if verdict == "none":
-        some = WorkspaceAsset.objects.among(others.order_by().values("id")[:MOST_LOOKED_UP])
-        found = filterset.filter_verdict(some, "verdict", verdict)
+        found = filterset.filter_verdict(first_rows(others, MOST_LOOKED_UP), "verdict", verdict)
         looked_up = Capped(others, MOST_LOOKED_UP)
     else:
         found = others.among(Review.objects.newest(verdict, FACET_CAP).values("asset_id"))
@@ -170,6 +190,7 @@ class _Sample(NamedTuple):
 
     groups: list[_Group]
     is_whole: bool
+    cap: int  # of its numbers, where there are more
 
     @property
     def is_few(self) -> bool:
@@ -179,9 +200,13 @@ class _Sample(NamedTuple):
     def size(self) -> int:
         return sum(group.number for group in self.groups)
 
-    def count(self, is_meant: Callable[[_Group], bool]) -> Count:
+    def counts(self, name: str, values: Iterable[str]) -> dict[str, Count]:
+        """Of a facet."""
+        return {value: self._count(_means(name, value)) for value in values}
+
+    def _count(self, is_meant: Callable[[_Group], bool]) -> Count:
         number = sum(group.number for group in self.groups if is_meant(group))
-        return Count(min(number, MOST_FOUND), not self.is_whole)
+        return Count(number) if self.is_whole else Count(min(number, self.cap), capped=True)
 
 
 def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, dict[str, Count]]:
@@ -189,18 +214,35 @@ def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
     given = filterset.names()
     parts = {name: name if name in given else "" for name in options}  # a facet without its own filter
     selections = {part: filterset.selection(without=[part]) for part in dict.fromkeys(parts.values())}
-    columns = _told_apart(filterset.now, with_verdict="verdict" in options)
+    columns = {
+        part: _told_apart(filterset.now, [name for name in options if parts[name] == part])
+        for part in selections
+    }
     whole = filterset.selection()
     alike = {part for part, selection in selections.items() if selection.sieve == whole.sieve}
     rare = alike if is_rare(*whole) else set()
-    others = {part: selection for part, selection in selections.items() if part not in rare}
+    likely_few = {part for part, selection in selections.items() if part in rare or _is_likely_few(selection)}
+    others = {part: selection for part, selection in selections.items() if part not in likely_few}
     samples = _first_samples(others, filterset.order, columns)
-    few = [part for part in selections if part in rare or samples[part].is_few]
+    few = [part for part in selections if part in likely_few or samples[part].is_few]
     samples |= _looked_up({part: selections[part] for part in few}, columns, rare)
-    return {
-        name: {value: samples[parts[name]].count(_means(name, value)) for value in values}
-        for name, values in options.items()
-    }
+    return {name: samples[parts[name]].counts(name, values) for name, values in options.items()}
+
+
+def _is_likely_few(selection: Selection) -> bool:
+    """Whether so few pass that a sample would not have enough of them."""
+    sieve = selection.sieve
+    if not sieve or not sieve.can_be_estimated:
+        return False
+    passing = sieve.estimate(selection.ordered)
+    return passing.are_few(WORTH_TRYING) and passing.rows * SAMPLE < _about_all() * ENOUGH
+
+
+def _about_all() -> float:
+    """The number of all assets, as the planner takes it."""
+    return cache.get_or_set(
+        "about-all", lambda: estimate(WorkspaceAsset.objects.all(), Q()).rows, OPTIONS_AGE
+    )
 
 
 def _means(name: str, value: str) -> Callable[[_Group], bool]:
@@ -213,46 +255,63 @@ def _means(name: str, value: str) -> Callable[[_Group], bool]:
 
 
 def _first_samples(
-    selections: Mapping[str, Selection], order: Order, columns: Mapping[str, Any]
+    selections: Mapping[str, Selection], order: Order, columns: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, _Sample]:
     """Of the first rows of each list those that pass its sieve."""
     ordering = [f"{'-' if order.descending else ''}{column}" for column in (order.column, "pk")]
-    alike = dict.fromkeys(columns, Value(""))
     queries = []
     for part, (ordered, sieve) in selections.items():
         rows = first_rows(ordered.order_by(*ordering), SAMPLE).order_by()
-        queries.append(_grouped(rows.filter(sieve.cheap), part, columns))
-        queries.append(_grouped(rows, f"all of {part}", alike))
+        queries.append(_grouped(rows.filter(sieve.cheap), part, columns[part]))
+        queries.append(_grouped(rows, f"all of {part}", dict.fromkeys(columns[part], Value(""))))
     groups = _groups(queries)
     return {
-        part: _Sample(groups.get(part, []), is_whole=groups[f"all of {part}"][0].number < SAMPLE)
+        part: _Sample(groups.get(part, []), groups[f"all of {part}"][0].number < SAMPLE, cap=SAMPLE)
         for part in selections
     }
 
 
 def _looked_up(
-    selections: Mapping[str, Selection], columns: Mapping[str, Any], rare: Collection[str]
+    selections: Mapping[str, Selection], columns: Mapping[str, Mapping[str, Any]], rare: Collection[str]
 ) -> dict[str, _Sample]:
-    queries = []
+    queries, caps = [], {}
     for part, (ordered, sieve) in selections.items():
-        alone = part in rare or are_few(ordered, sieve.indexed, at_most=WORTH_TRYING)
-        passing = rows_passing(ordered, sieve.indexed, alone=alone)
-        queries.append(_grouped(first_rows(passing, MOST_FOUND + 1), part, columns))
+        expected = sieve.estimate(ordered)
+        passing = rows_passing(ordered, sieve.indexed, alone=part in rare or expected.are_few(WORTH_TRYING))
+        caps[part] = MOST_FOUND if expected.rows <= MOST_FOUND else FACET_CAP
+        queries.append(_grouped(first_rows(passing, caps[part] + 1), part, columns[part]))
     groups = _groups(queries)
-    samples = {part: _Sample(groups.get(part, []), is_whole=True) for part in selections}
-    return {part: sample._replace(is_whole=sample.size <= MOST_FOUND) for part, sample in samples.items()}
+    samples = {part: _Sample(groups.get(part, []), is_whole=True, cap=cap) for part, cap in caps.items()}
+    return {part: sample._replace(is_whole=sample.size <= sample.cap) for part, sample in samples.items()}
 
 
-def _told_apart(now: datetime, *, with_verdict: bool) -> dict[str, Any]:
+def _told_apart(now: datetime, names: Collection[str]) -> dict[str, Any]:
+    """What the groups of a sample differ by, as far as some facets need it."""
     windows = [When(expires_at__lte=now + span, then=Value(name)) for name, span in EXPIRY_WINDOWS.items()]
     expired = When(expires_at__lte=now, then=Value("expired"))
     never = When(expires_at=None, then=Value("never"))
-    return {
-        "of_type": F("asset_type"),
-        "of_model": F("model_used"),
-        "of_expiry": Case(expired, *windows, never, default=Value("later"), output_field=TextField()),
-        "of_verdict": verdict_of_asset() if with_verdict else Value(""),
+    told = {
+        "type": F("asset_type"),
+        "model": F("model_used"),
+        "expires": Case(expired, *windows, never, default=Value("later"), output_field=TextField()),
+        "verdict": verdict_of_asset(),
     }
+    return {f"of_{name}": value if name in names else Value("") for name, value in told.items()}
+
+
+def _told_of(listed: Listed, now: datetime) -> Iterator[_Group]:
+    """The same of assets that are at hand."""
+    for asset in listed.assets:
+        review = listed.verdicts.get(asset.id)
+        verdict = review.verdict if review else "none"
+        yield _Group("", asset.asset_type, asset.model_used, _expiry(asset.expires_at, now), verdict, 1)
+
+
+def _expiry(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return "never"
+    windows = (name for name, span in EXPIRY_WINDOWS.items() if at <= now + span)
+    return "expired" if at <= now else next(windows, "later")
 
 
 def _grouped(rows: QuerySet, part: str, columns: Mapping[str, Any]) -> QuerySet:

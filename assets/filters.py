@@ -230,6 +230,7 @@ class AssetFilterSet(ListFilterSet):
         super().__init__(data, queryset)
         self._ids: dict[str, list[UUID] | None] = {}
         self._sieves: dict[str, Sieve] = {}  # made once, since some are looked up
+        self._sifted: dict[frozenset[str], Sieve] = {}  # also of several, which are estimated
 
     def filter_verdict(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         ids = None if value == "none" else self._ids_with(value)
@@ -275,8 +276,12 @@ class AssetFilterSet(ListFilterSet):
             ordered = self.filters[name].filter(ordered, values[name])
         for name in values.keys() - in_order - self._sieves.keys():
             self._sieves[name] = self._sieve(name, values[name])
-        sieves = [self._sieves[name] for name in values if name not in in_order]
-        return Selection(ordered, reduce(and_, sieves, Sieve()))
+        sifted = frozenset(values.keys() - in_order)
+        if sifted not in self._sifted:
+            sieves = [self._sieves[name] for name in values if name in sifted]
+            self._sifted[sifted] = reduce(and_, sieves, Sieve())
+        # A job's assets are few, and never sifted.
+        return Selection(ordered, Sieve(sorts_all=True) if "job" in values else self._sifted[sifted])
 
     def _values(self) -> dict[str, Any]:
         values = self.form.cleaned_data.items()

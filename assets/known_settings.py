@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Count, F, Func, Q, TextField
+from django.db.models import BooleanField, Count, F, Func, Q, Subquery, TextField
 from django.db.models.functions import Cast
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
@@ -43,13 +44,18 @@ class Named(NamedTuple):
 
 def named_by(condition: SettingCondition) -> Named | None:
     """None where they are not all known, or too many to look each of them up."""
-    known = KnownSettings.objects.filter(complete_at__isnull=False, until__gt=timezone.now() - STALE).first()
-    key = SettingKey.objects.filter(key=condition.keys[0]).first()
-    if known is None or (not key.is_listed if key else known.has_other_keys):
-        return None
+    keys = SettingKey.objects.filter(key=condition.keys[0])
     fitting = SettingValue.objects.filter(Q(key=condition.keys[0]) & condition.as_q("settings"))
-    values = list(fitting.values_list(Cast("settings", TextField()), flat=True)[: MOST_NAMED + 1])
-    return Named(values, known.until - LATE) if len(values) <= MOST_NAMED else None
+    values = fitting.values_list(Cast("settings", TextField()), flat=True)[: MOST_NAMED + 1]
+    known = (
+        KnownSettings.objects.filter(complete_at__isnull=False, until__gt=timezone.now() - STALE)
+        .annotate(is_listed=Subquery(keys.values("is_listed")), named=ArraySubquery(values))
+        .first()
+    )
+    if known is None or len(known.named) > MOST_NAMED:
+        return None
+    is_answered = not known.has_other_keys if known.is_listed is None else known.is_listed
+    return Named(known.named, known.until - LATE) if is_answered else None
 
 
 class MayHave(Func):

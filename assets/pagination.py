@@ -1,6 +1,6 @@
 """Keyset pages and capped counts: their cost does not grow with the table."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, TextField, Value
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import OrderBy, RawSQL
 from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
 
 from assets.instants import EARLIEST, LATEST
 from assets.time_limits import rows_within
-from assets.windows import are_few, first_rows, rows_passing
+from assets.windows import Estimate, estimate, first_rows, rows_passing
 
 # --- Keyset pages ------------------------------------------------------------
 
@@ -44,6 +44,8 @@ class Sieve:
     cheap: Q = field(default_factory=Q)
     indexed: Q = field(default_factory=Q)
     can_be_estimated: bool = True  # how many rows pass, before any is tried
+    sorts_all: bool = False  # the list is so short that it is sorted, whatever index has its order
+    estimates: list[Estimate] = field(default_factory=list, compare=False, repr=False)  # one, once asked for
 
     @classmethod
     def of(cls, condition: Q) -> "Sieve":
@@ -55,6 +57,12 @@ class Sieve:
 
     def __bool__(self) -> bool:
         return bool(self.cheap)
+
+    def estimate(self, queryset: QuerySet) -> Estimate:
+        """How many rows of the queryset's table pass, which is asked once."""
+        if not self.estimates:
+            self.estimates.append(estimate(queryset, self.indexed))
+        return self.estimates[0]
 
 
 class Cursor(NamedTuple):
@@ -170,24 +178,33 @@ def _walk(
 ) -> Iterator[Any]:
     """Rows from the cursor on, in the walking direction.
 
-    Rows with and without a value are walked one after the other: a single ORDER BY … NULLS LAST would
-    need an index of its own beside the product's.
+    Rows with and without a value are walked one after the other, unless all are sorted: a single
+    ORDER BY … NULLS LAST would need an index of its own beside the product's.
     """
+    sieve = Sieve() if sieve is None else sieve
+    looked_up_at_once = is_rare(queryset, sieve)
+    if looked_up_at_once or sieve.sorts_all:
+        rows = _with_any_value(queryset, order, cursor, backward)
+        yield from _looked_up(rows, sieve, limit, alone=True) if looked_up_at_once else rows[:limit]
+        return
     nullable = queryset.model._meta.get_field(order.column).null
     parts = [_with_value, _without_value] if nullable else [_with_value]
     if backward:
         parts.reverse()
     if cursor is not None and nullable and (cursor.value is None) != (parts[0] is _without_value):
         parts.pop(0)
-    looked_up_at_once = is_rare(queryset, sieve or Sieve())
     for part in parts:
         rows_from = partial(part, queryset, order, order.descending != backward)
         if not sieve:
             yield from rows_from(cursor)[:limit]
-        elif looked_up_at_once:
-            yield from _looked_up(rows_from(cursor), sieve, limit, alone=True)
         else:
-            yield from _sifted(rows_from, order, sieve, cursor, limit)
+            left = yield from _probed(rows_from, order, sieve, cursor, limit)
+            if left is not None and part is parts[-1]:
+                yield from _looked_up_at_last(rows_from(left.cursor), sieve, left.limit)
+            elif left is not None:
+                rows = _with_any_value(queryset, order, left.cursor, backward)
+                yield from _looked_up_at_last(rows, sieve, left.limit)
+                return
         cursor = None  # it lies in the first part only
 
 
@@ -197,20 +214,27 @@ WORTHWHILE = 500  # a list of which one row in so many passes is probed on
 
 def is_rare(ordered: QuerySet, sieve: Sieve) -> bool:
     """Whether so few rows of the table pass that to look them up is quicker than to try any of the list."""
-    return bool(sieve) and sieve.can_be_estimated and are_few(ordered, sieve.indexed)
+    return bool(sieve) and sieve.can_be_estimated and sieve.estimate(ordered).are_few()
 
 
-def _sifted(
+class _Left(NamedTuple):
+    """Where in a list trying was given up, and how many rows are wanted yet."""
+
+    cursor: Cursor | None
+    limit: int
+
+
+def _probed(
     rows_from: Callable[[Cursor | None], QuerySet],
     order: Order,
     sieve: Sieve,
     cursor: Cursor | None,
     limit: int,
-) -> Iterator[Any]:
-    """Those rows of an ordered list that pass a sieve.
+) -> Generator[Any, None, _Left | None]:
+    """The first of those rows of an ordered list that pass a sieve.
 
-    The first rows of the list are tried one after the other: what is frequent is soon found. Where that
-    finds little, all that pass are looked up by another index, and sorted: what is rare is soon sorted.
+    Rows are tried one after the other: what is frequent is soon found. Where that finds little, all that
+    pass are to be looked up by another index, and sorted: what is rare is soon sorted.
     """
     for window in chain([PROBED_FIRST], repeat(PROBED_NEXT)):
         ordered = rows_from(cursor)
@@ -218,15 +242,18 @@ def _sifted(
         yield from found
         limit -= len(found)
         if not limit or not ordered.values_list("pk")[window - 1 : window]:
-            return
+            return None
         if found:
             # Not from the last row tried: by now, others may have come or gone before it.
             cursor = _cursor_at(found[-1], order)
         if len(found) * WORTHWHILE < window:
-            break
-    ordered = rows_from(cursor)
-    alone = not sieve.can_be_estimated and are_few(ordered, sieve.indexed)
-    yield from _looked_up(ordered, sieve, limit, alone=alone)
+            return _Left(cursor, limit)
+    return None
+
+
+def _looked_up_at_last(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:
+    alone = not sieve.can_be_estimated and sieve.estimate(ordered).are_few()
+    return _looked_up(ordered, sieve, limit, alone=alone)
 
 
 def _looked_up(ordered: QuerySet, sieve: Sieve, limit: int, *, alone: bool) -> QuerySet:
@@ -238,17 +265,37 @@ def _with_value(queryset: QuerySet, order: Order, descending: bool, cursor: Curs
     if queryset.model._meta.get_field(order.column).null:
         queryset = queryset.filter(**{f"{order.column}__isnull": False})
     if cursor is not None:
-        # One row comparison, which an index on both columns answers; spelt with OR, it would not.
-        beyond = LessThan if descending else GreaterThan
-        queryset = queryset.filter(beyond(_Row(F(order.column), F("pk")), _Row(*map(Value, cursor))))
+        queryset = queryset.filter(_beyond(order, descending, cursor))
     return queryset.order_by(*_directed(descending, order.column, "pk"))
 
 
 def _without_value(queryset: QuerySet, order: Order, descending: bool, cursor: Cursor | None) -> QuerySet:
     queryset = queryset.filter(**{f"{order.column}__isnull": True})
     if cursor is not None:
-        queryset = queryset.filter(**{f"pk__{'lt' if descending else 'gt'}": cursor.pk})
+        queryset = queryset.filter(_beyond(order, descending, cursor))
     return queryset.order_by(*_directed(descending, "pk"))
+
+
+def _with_any_value(queryset: QuerySet, order: Order, cursor: Cursor | None, backward: bool) -> QuerySet:
+    """Those with a value and those without by one statement, which sorts them all."""
+    descending = order.descending != backward
+    if cursor is not None:
+        beyond = _beyond(order, descending, cursor)
+        if backward == (cursor.value is None):  # then all of the other kind are beyond it as well
+            beyond |= Q(**{f"{order.column}__isnull": not backward})
+        queryset = queryset.filter(beyond)
+    column = OrderBy(
+        F(order.column), descending, nulls_first=backward or None, nulls_last=not backward or None
+    )
+    return queryset.order_by(column, *_directed(descending, "pk"))
+
+
+def _beyond(order: Order, descending: bool, cursor: Cursor) -> Q:
+    if cursor.value is None:
+        return Q(**{f"{order.column}__isnull": True, f"pk__{'lt' if descending else 'gt'}": cursor.pk})
+    # One row comparison, which an index on both columns answers; spelt with OR, it would not.
+    compare = LessThan if descending else GreaterThan
+    return Q(compare(_Row(F(order.column), F("pk")), _Row(*map(Value, cursor))))
 
 
 def _directed(descending: bool, *columns: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The first rows of a query, to ask further among: in SQL, FROM (SELECT … LIMIT n)."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
@@ -42,18 +42,29 @@ def rows_passing(queryset: QuerySet, condition: Q, *, alone: bool) -> QuerySet:
     return rows
 
 
-def are_few(queryset: QuerySet, condition: Q, *, at_most: int | None = None) -> bool:
-    """Whether few rows of the table meet a condition, and an index finds them: by a scan, few take long.
+class Estimate(NamedTuple):
+    """What the planner expects of a condition: there in no time, and may be wrong.
 
-    By the planner's estimate, which is there in no time and may be wrong: no result may depend on it.
+    No result may depend on it.
     """
+
+    rows: float
+    cost: float
+
+    def are_few(self, at_most: int | None = None) -> bool:
+        """Whether few rows meet it, and an index finds them: by a scan, few take long."""
+        few = FEW if at_most is None else at_most
+        return self.rows <= few and self.cost <= COST_OF_ONE * self.rows + SOON_FOUND
+
+
+def estimate(queryset: QuerySet, condition: Q) -> Estimate:
+    """Of all rows of the queryset's table."""
     passing = _every(queryset).filter(condition).values("pk")
     try:
         plan = json.loads(passing.explain(format="json"))[0]["Plan"]
     except EmptyResultSet:
-        return True
-    rows, cost = plan["Plan Rows"], plan["Total Cost"]
-    return rows <= (FEW if at_most is None else at_most) and cost <= COST_OF_ONE * rows + SOON_FOUND
+        return Estimate(0, 0)
+    return Estimate(plan["Plan Rows"], plan["Total Cost"])
 
 
 def _every(queryset: QuerySet) -> QuerySet:

@@ -74,6 +74,7 @@ def test_facets_count_what_choosing_them_would_leave(fetch):
 
 def test_total_is_capped_and_counted_exactly_on_request(fetch, monkeypatch):
     monkeypatch.setattr("assets.facets.TOTAL_CAP", 5)
+    monkeypatch.setattr("assets.views.gallery.PAGE_SIZE", 4)
     make_assets(7)
     shown = fetch("/assets/", type="image")
     assert "5+ assets" in shown.text
@@ -83,6 +84,7 @@ def test_total_is_capped_and_counted_exactly_on_request(fetch, monkeypatch):
 
 def test_only_numbers_beyond_their_cap_may_be_of_a_moment_ago(fetch, monkeypatch):
     monkeypatch.setattr("assets.facets.FACET_CAP", 3)
+    monkeypatch.setattr("assets.views.gallery.PAGE_SIZE", 4)
     doomed = [*make_assets(5, model_used="flux"), *make_assets(2, model_used="sdxl")]
 
     def told():
@@ -330,8 +332,8 @@ def test_jobs_are_suggested_by_id_by_user_and_by_prompt(fetch):
 # Two of them are the session, and the user with the permissions; one looks for rows without a time
 # where those with one do not fill the page; one, at most once a minute, the types and models that exist.
 QUERIES = {
-    "/assets/": 10,
-    "/assets/?view=table": 10,
+    "/assets/": 9,
+    "/assets/?view=table": 9,
     "/assets/?type=image&model=sdxl&q=fox&setting=steps%3D30&user={user}": 14,
     "/assets/count/": 3,
     "/assets/{asset}/": 15,

@@ -23,7 +23,10 @@ def has_letters_of(words: str) -> models.Q:
     Told from a row many times faster than its words, and of ASCII many times faster still.
     """
     is_ascii = Exact(_Bytes("original_prompt"), Length("original_prompt"))
-    in_ascii = _HasEach(Collate("original_prompt", "C"), models.Value(words))
+    plain = Collate("original_prompt", "C"), models.Value(words)
+    in_ascii = models.ExpressionWrapper(
+        models.Q(_HasLongest(*plain)) & models.Q(_HasEach(*plain)), models.BooleanField()
+    )
     return models.Q(
         models.Case(
             models.When(is_ascii, then=in_ascii), default=_HasEach("original_prompt", models.Value(words))
@@ -47,6 +50,17 @@ class _HasEach(models.Func):
         r" ILIKE ALL (ARRAY(SELECT chr(37) || regexp_replace(lexeme, '([\\_' || chr(37) || '])', '\\\1', 'g')"
         r" || chr(37) FROM unnest(to_tsvector('simple', "
     )
+    output_field = models.BooleanField()
+
+
+class _HasLongest(models.Func):
+    """The same of the longest word alone: told still faster, of texts in ASCII."""
+
+    template = (
+        "(strpos(lower(%(expressions)s)) AS word"
+        " WHERE lexeme !~ '[σςı]' ORDER BY length(lexeme) DESC LIMIT 1), '')) > 0)"
+    )
+    arg_joiner = "), coalesce((SELECT lexeme FROM unnest(to_tsvector('simple', "
     output_field = models.BooleanField()
 
 

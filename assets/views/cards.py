@@ -1,6 +1,6 @@
 """What a grid or a table shows of each asset: ready strings, since a page has sixty of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -75,10 +75,18 @@ def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
     )
 
 
-def cards(assets: Iterable[WorkspaceAsset], now: datetime, query: str = "") -> list[Card]:
-    """Cards of assets from `for_cards`; their links carry the gallery's query string along."""
+def cards(
+    assets: Iterable[WorkspaceAsset],
+    now: datetime,
+    query: str = "",
+    found: Mapping[UUID, Review] | None = None,
+) -> list[Card]:
+    """Cards of assets from `for_cards`; their links carry the gallery's query string along.
+
+    Their verdicts are looked up where they are not known yet.
+    """
     assets = list(assets)
-    found = verdicts(asset.id for asset in assets)
+    found = verdicts(asset.id for asset in assets) if found is None else found
     suffix = f"?{query}" if query else ""
     return [_card(asset, found.get(asset.id), now, suffix) for asset in assets]
 

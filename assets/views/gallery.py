@@ -12,10 +12,11 @@ from django.views.decorators.http import require_safe
 from assets import facets
 from assets.access import viewers_only
 from assets.export import FORMATS
-from assets.facets import count_facets
+from assets.facets import Listed, count_facets
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
 from assets.pagination import Count, CursorError, Page, keyset_page
 from assets.replica import reads_from_replica
+from assets.reviews import verdicts
 from assets.views.cards import cards, for_cards
 from assets.views.notices import notices
 from assets.views.saved_views import rail_context
@@ -43,18 +44,20 @@ def gallery(request: HttpRequest) -> HttpResponse:
         )
     except CursorError as error:
         page, errors = Page([], "", ""), [*errors, str(error)]
-    counts = count_facets(filterset)
+    is_paged = bool(request.GET.get("after") or request.GET.get("before"))
+    found = verdicts(asset.id for asset in page.rows)
+    counts = count_facets(filterset, None if is_paged or page.after else Listed(page.rows, found))
     context = {
         "filterset": filterset,
         "status": status(request.user),
         "errors": errors,
         "notices": list(notices(filterset)),
         "chips": list(chips(filterset)),
-        "cards": cards(page.rows, filterset.now, filterset.query()),
+        "cards": cards(page.rows, filterset.now, filterset.query(), found),
         "first_url": f"?{filterset.query()}",
         "next_url": f"?{filterset.query(after=page.after)}" if page.after else "",
         "previous_url": f"?{filterset.query(before=page.before)}" if page.before else "",
-        "is_paged": bool(request.GET.get("after") or request.GET.get("before")),
+        "is_paged": is_paged,
         "total": at_least(counts.total, len(page.rows)),
         "count_url": f"{reverse('count')}?{filterset.query()}",
         "facets": options_of(filterset, counts),
