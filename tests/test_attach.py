@@ -134,6 +134,13 @@ def test_a_product_whose_tables_would_be_taken_for_ours_is_told_apart(ready):
     assert among(found, "whose_tables", "problem", "UPSTREAM_TABLES=existing")
 
 
+def test_a_database_that_is_empty_is_ready_for_a_dashboard_of_its_own(ready):
+    found = attach(ready, DATABASE_URL=address("postgres"), UPSTREAM_TABLES="own")
+    assert not [each for each in found if each[1] in ("problem", "cannot tell")]
+    assert among(found, "whose_tables", "note", "makes all of them")
+    assert {check for check, _, _ in found}.isdisjoint({"tables_and_columns", "indexes", "trigger"})
+
+
 def test_a_table_that_somebody_locks_spoils_no_other_check(ready):
     with ready.connect() as owner, owner.transaction():
         owner.execute("LOCK TABLE workspace_assets IN ACCESS EXCLUSIVE MODE")
@@ -224,6 +231,8 @@ ALTERATIONS = [
     "ALTER TABLE jobs DROP template_name",
     "ALTER TABLE jobs ADD queue text NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ALTER queue DROP DEFAULT",
+    "CREATE TYPE quality AS ENUM ('high', 'low')",
+    "ALTER TABLE jobs ALTER quality TYPE quality USING quality::quality",
     "ALTER TABLE profiles RENAME TO people",
     "CREATE VIEW profiles AS TABLE people",
     "CREATE TABLE comments (asset_id uuid REFERENCES workspace_assets ON DELETE CASCADE)",
@@ -235,6 +244,7 @@ DIFFERENCES = [
     ("column_types", "problem", "workspace_assets.created_at is timestamp without time zone"),
     ("column_types", "problem", "workspace_assets.generation_settings is json, not jsonb"),
     ("column_types", "note", "user_library.file_size_bytes is integer, not bigint"),
+    ("column_types", "note", "jobs.quality is quality, not text"),
     ("nulls", "note", "workspace_assets.mime_type may be null"),
     ("keys", "note", "the same index in a job"),
     ("keys", "problem", "Nothing keeps user_library.id unique"),
@@ -265,7 +275,7 @@ def test_each_difference_of_the_tables_is_named(differing, check, level, words):
 def test_what_does_as_well_is_no_difference(differing):
     _, found = differing
     assert not any("original_prompt is" in text for _, _, text in found)
-    assert sum(check == "column_types" for check, _, _ in found) == 3
+    assert sum(check == "column_types" for check, _, _ in found) == 4
 
 
 def test_tables_in_another_schema_are_found_there(tmp_path):
@@ -379,6 +389,20 @@ def test_whoever_could_read_what_the_dashboard_writes_is_named_and_revoked(migra
         assert among(attach(migrated, "--no-probe"), "readers", "problem", "Everybody", "FROM PUBLIC;")
         owner.execute("REVOKE SELECT ON ALL TABLES IN SCHEMA dashboard FROM PUBLIC")
         owner.execute("DROP PUBLICATION everything")
+    forget(migrated, outsiders)
+
+
+def test_the_owner_of_the_assets_may_write_into_the_ledger(migrated, outsiders):
+    """By the trigger, with the grants that `departure_trigger --sql` names."""
+    *_, owner_of_assets = outsiders
+    with migrated.connect() as owner:
+        owner.execute(identifiers("GRANT USAGE, CREATE ON SCHEMA dashboard TO {}", owner_of_assets))
+        owner.execute(identifiers("GRANT INSERT ON dashboard.assets_disposition TO {}", owner_of_assets))
+        assert among(attach(migrated, "--no-probe"), "readers", "warning", owner_of_assets)
+        owner.execute(identifiers("ALTER TABLE workspace_assets OWNER TO {}", owner_of_assets))
+        found = attach(migrated, "--no-probe")
+        owner.execute("ALTER TABLE workspace_assets OWNER TO postgres")
+    assert among(found, "readers", "ok")
     forget(migrated, outsiders)
 
 

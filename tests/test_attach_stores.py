@@ -227,3 +227,12 @@ def test_a_few_rows_prove_nothing_and_none_say_so():
 def test_a_table_that_cannot_be_read_is_not_taken_for_an_empty_one():
     said = samples.verdict(samples.Sample(WORKSPACE, "workspace_assets", [], "permission denied"))
     assert said.level == Level.UNKNOWN
+
+
+def test_a_store_that_does_not_answer_is_asked_for_one_file_alone(buckets):
+    buckets.server.requests.clear()
+    with buckets.server.failing(s3.refusal("SlowDown", "503 Slow Down")):
+        said = samples.verdict(sample(*["there.png"] * 50))
+    assert said.level == Level.PROBLEM
+    assert "too busy" in said.do
+    assert len(buckets.server.requests) <= 5

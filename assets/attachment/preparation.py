@@ -35,11 +35,15 @@ def _are_migrations_ours() -> bool:
     return bool(value("SELECT to_regclass(%s)", f"{quoted(settings.DASHBOARD_SCHEMA)}.django_migrations"))
 
 
+def _are_assets_there() -> bool:
+    return bool(value("SELECT to_regclass(%s)", WorkspaceAsset._meta.db_table))
+
+
 def indexes() -> Iterator[Verdict]:
+    if not _are_assets_there():
+        return
     found = list(needs())
     missing = [need for need in found if need.is_missing]
-    if not found:
-        return
     so = f"{counted(len(missing), 'index', 'indexes')} of {len(found)} that pages use are missing"
     if not missing:
         yield ok(f"The {len(found)} indexes that pages use are there.")
@@ -54,7 +58,7 @@ def indexes() -> Iterator[Verdict]:
 
 
 def trigger() -> Iterator[Verdict]:
-    if not value("SELECT to_regclass(%s)", WorkspaceAsset._meta.db_table):
+    if not _are_assets_there():
         return
     if departure_trigger.is_installed():
         yield ok("The trigger records what leaves by other hands.")

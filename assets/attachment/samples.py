@@ -1,7 +1,6 @@
 """The newest rows of assets and library: whether their files are where the stores are."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 
 from assets.attachment.verdicts import Verdict, counted, note, ok, problem, said, unknown, value, warning
 from assets.models import LibraryAsset, WorkspaceAsset
-from assets.storage import LIBRARY, WORKSPACE, FileFault, Store
+from assets.storage import LIBRARY, WORKSPACE, FileFault, Store, StoreTrouble
 
 SIZE = 100  # rows
 AT_ONCE = 8
@@ -62,7 +61,7 @@ def verdict(sample: Sample) -> Verdict:
         return unknown(f"The paths of {sample.table} cannot be read ({sample.failure}).")
     if not sample.paths:
         return note(f"{sample.table} is empty: whether its files are in this store cannot be told.")
-    faults = list(_faults(sample))
+    faults = _faults(sample)
     there = faults.count("")
     where = f"in the {sample.store.alias}'s store"
     of = f"the newest {counted(len(faults), 'row')} of {sample.table}"
@@ -75,18 +74,22 @@ def verdict(sample: Sample) -> Verdict:
     return (warning if there or len(faults) < TELLING else problem)(f"{so}.", do)
 
 
-def _faults(sample: Sample) -> Iterator[str]:
+def _faults(sample: Sample) -> list[str]:
     """What is wrong with each path's file; empty where it is there."""
-
-    def fault(path: str) -> str:
-        try:
-            sample.store.facts(path)
-        except FileFault as error:
-            return str(error)
-        return ""
-
+    first = _fault(sample.store, sample.paths[0])
+    if isinstance(first, StoreTrouble):  # which takes its time to be found out
+        return [str(first)] * len(sample.paths)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return pool.map(fault, sample.paths)
+        faults = pool.map(lambda path: _fault(sample.store, path), sample.paths)
+        return [str(fault or "") for fault in faults]
+
+
+def _fault(store: Store, path: str) -> FileFault | None:
+    try:
+        store.facts(path)
+    except FileFault as fault:
+        return fault
+    return None
 
 
 def _shown(path: str) -> str:

@@ -59,7 +59,8 @@ _ADVICE = (
     ),
     (
         ("refused", "timeout", "timed out", "unreachable", "no route", "no such file"),
-        "Check host and port in DATABASE_URL, and that a firewall lets this machine through.",
+        "Check host and port in DATABASE_URL, that no firewall stands between, and whether the host has an"
+        " IPv6 address alone and this machine none.",
     ),
 )
 

@@ -44,12 +44,19 @@ def _variable(store: Store) -> str:
     return f"{store.alias.upper()}_STORE"
 
 
+def _settings_of(store: Store) -> str:
+    if isinstance(storages[store.alias], FileSystemStorage):
+        return _variable(store)
+    return (
+        f"{_variable(store)}, AWS_REGION or S3_ENDPOINT_URL, and the keys in AWS_ACCESS_KEY_ID and beside it"
+    )
+
+
 def _listed(store: Store) -> Verdict:
     first, fault = _tried(lambda: list(islice(store.walk(), 1)))
     place = f"{_name(store)}, {where(store)},"
     if fault:
-        do = f"Check {_variable(store)}, and that its keys may list the bucket."
-        return problem(f"{place} cannot be listed: {fault}.", do)
+        return problem(f"{place} cannot be listed: {fault}.", f"Check {_settings_of(store)}.")
     if not first:
         return note(f"{place} is empty.", f"Check {_variable(store)}, unless nothing was ever in it.")
     return ok(f"{place} can be listed.")
