@@ -315,6 +315,7 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
             ("writing", "problem", "read-only by default"),
             ("time_limit", "warning", "after 8 s"),
             ("room", "warning", "connections more"),
+            ("files_of_rows", "cannot tell", "workspace_assets", "row-level security"),
         ):
             assert among(found, check, level, *words), (check, words)
         statements = run(product, "--sql", "--no-probe")

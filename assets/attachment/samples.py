@@ -63,9 +63,10 @@ def verdict(sample: Sample) -> Verdict:
         return note(f"{sample.table} is empty: whether its files are in this store cannot be told.")
     faults = _faults(sample)
     there = faults.count("")
-    where = f"in the {sample.store.alias}'s store"
-    of = f"the newest {counted(len(faults), 'row')} of {sample.table}"
-    so = f"Of {of}, {there} have their file {where}" if there else f"None of {of} has its file {where}"
+    so = (
+        f"Of {counted(len(faults), 'row')} of {sample.table}, the newest,"
+        f" {f'{there} have their' if there else 'none has its'} file in the {sample.store.alias}'s store"
+    )
     if there >= ENOUGH * len(faults):
         return ok(f"{so}.")
     why = "; ".join(f"{reason} ({number})" for reason, number in Counter(filter(None, faults)).most_common(3))
