@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,8 @@ from assets.attachment.server import difference
 from assets.attachment.verdicts import Finding, problem, warning
 from tests.test_existing_database import ADA, JOB, ROOT, Product, address, identifiers
 from tests.test_existing_database import server as superuser
+from tests.test_replica import FOLLOWED
+from tests.test_replica import Server as Replica
 
 COLUMNS = 80
 
@@ -210,6 +213,19 @@ def test_a_replica_that_is_none_is_told(ready, change, level, words):
     found = attach(ready, "--no-probe", READ_REPLICA_URL=url.replace(*change) if change[0] else url)
     assert among(found, "read_replica", level, words)
     assert "secret-word" not in str(found)
+
+
+def test_a_replica_that_keeps_up_is_told_from_one_of_another_database(ready):
+    replica = Replica(FOLLOWED.with_name("attached"))
+    try:
+        ours = urlsplit(address(ready.name, ready.role))
+        there = ours._replace(netloc=f"{ready.role}@{urlsplit(replica.url).netloc.split('@')[1]}")
+        found = attach(ready, "--no-probe", READ_REPLICA_URL=there.geturl())
+        assert among(found, "read_replica", "ok", "keeps up")
+        found = attach(ready, "--no-probe", READ_REPLICA_URL=there._replace(path="/postgres").geturl())
+        assert among(found, "read_replica", "problem", "is of another database")
+    finally:
+        replica.kill()
 
 
 # --- Tables that differ ------------------------------------------------------
