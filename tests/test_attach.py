@@ -315,7 +315,7 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
                 "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {0}",
                 "GRANT SELECT (id, username) ON profiles TO {0}",
                 "GRANT SELECT ON jobs TO {0}",
-                "GRANT SELECT, UPDATE ON workspace_assets TO {0}",
+                "GRANT SELECT ON workspace_assets TO {0}",
             ):
                 owner.execute(identifiers(statement, role))
             owner.execute(identifiers("REVOKE CREATE ON DATABASE {} FROM {}", product.name, role))
@@ -325,7 +325,7 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
             ("row_security", "problem", "public.workspace_assets, public.user_library", "BYPASSRLS;"),
             ("reading", "problem", "public.profiles (subscription_status, token_balance"),
             ("reading", "problem", "may not read public.user_library."),
-            ("changing", "problem", "INSERT, DELETE in public.workspace_assets"),
+            ("changing", "problem", "INSERT, UPDATE (expires_at), DELETE in public.workspace_assets"),
             ("changing", "problem", f"GRANT INSERT, DELETE ON public.user_library TO {role};"),
             ("own_schema", "problem", "CREATE SCHEMA dashboard;"),
             ("writing", "problem", "read-only by default"),

@@ -27,7 +27,7 @@ from assets.models import LibraryAsset, WorkspaceAsset
 WRITES: dict[type[Model], dict[str, str]] = {
     WorkspaceAsset: {
         "INSERT": "bringing back",
-        "UPDATE": "extending, and locking what leaves",
+        "UPDATE (expires_at)": "extending, and locking what leaves",
         "DELETE": "saving, deleting and expiring",
     },
     LibraryAsset: {"INSERT": "saving", "DELETE": "bringing back what was saved"},
@@ -117,7 +117,7 @@ def changing() -> Iterator[Verdict]:
     lacking = False
     for model, table in _there():
         verbs = WRITES.get(model, {})
-        missing = [verb for verb in verbs if not value(_MAY, table, verb)]
+        missing = [verb for verb in verbs if not _may(table, verb)]
         if missing:
             lacking = True
             why = "; ".join(f"{verb} is for {verbs[verb]}" for verb in missing)
@@ -130,7 +130,16 @@ def changing() -> Iterator[Verdict]:
         yield ok("This role may change what saving, deleting, extending and bringing back need.")
 
 
-_MAY = "SELECT has_table_privilege(%s::regclass, %s)"
+def _may(table: str, verb: str) -> bool:
+    privilege, _, column = verb.rstrip(")").partition(" (")
+    if not column:
+        return bool(value("SELECT has_table_privilege(%s::regclass, %s)", table, privilege))
+    query = (
+        "SELECT has_column_privilege(attrelid, attnum, %s) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attname = %s"
+    )
+    return bool(value(query, privilege, table, column))
+
 
 # --- A place for the dashboard's own -----------------------------------------
 
