@@ -1,6 +1,6 @@
 """All that there is to know before the dashboard works on a place: of its database, then of its stores."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from django.db import Error, connection
 
@@ -17,7 +17,7 @@ SECTIONS = {
 STORES = "Stores"
 
 
-def examine(*, probe: bool) -> Iterator[Finding]:
+def examine(*, probe: bool) -> Generator[Finding, None, None]:
     """Changes nothing in the database; in the stores, one file is written and removed."""
     taken: list[samples.Sample] = []
     yield from _of_the_database(taken)

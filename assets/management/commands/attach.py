@@ -3,6 +3,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,6 +14,7 @@ from assets.attachment.server import place
 from assets.attachment.verdicts import Finding, Level
 
 WIDEST = 100  # characters
+NOTHING_TO_RUN = "-- There is nothing to run; manage.py attach tells all that was found."
 
 
 class Command(BaseCommand):
@@ -33,9 +35,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was written is removed
-        found = examine(probe=not options["no_probe"])
         try:
-            told = self._told(found, options)
+            with closing(examine(probe=not options["no_probe"])) as found:  # which removes what it wrote
+                told = self._told(found, options)
         except KeyboardInterrupt:
             raise CommandError("Stopped; nothing is left behind.", returncode=130) from None
         if any(finding.verdict.level == Level.PROBLEM for finding in told):
@@ -47,7 +49,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(page.as_json(found), indent=2))
         elif options["sql"]:
             found = list(findings)
-            self.stdout.write("\n".join(page.as_sql(found)) or "-- There is nothing to run.")
+            self.stdout.write("\n".join(page.as_sql(found)) or NOTHING_TO_RUN)
         else:
             found = list(self._shown(findings))
             self._end(found)
