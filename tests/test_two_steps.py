@@ -277,7 +277,8 @@ def test_what_is_rare_is_looked_up_by_the_index_on_words():
     make_asset(original_prompt="a zeppelin", ago=timedelta(hours=1))
     for _ in range(8):
         make_asset(original_prompt="a red fox")
-    _estimate, looked_up, *_ = statements("q=zeppelin")
+    make_asset(original_prompt="a zeppelin", created_at=None)
+    _estimate, looked_up = statements("q=zeppelin")  # those without a date as well
     assert "strpos" not in looked_up
     with connection.cursor() as cursor:
         # Of so few rows, another index would do as well.
@@ -285,6 +286,10 @@ def test_what_is_rare_is_looked_up_by_the_index_on_words():
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {looked_up}")
         assert "assets_prompt_words" in str(cursor.fetchall())
+
+
+def test_the_assets_of_a_job_are_found_by_one_statement():
+    [_found] = statements(f"job={make_asset(created_at=None).job_id}")
 
 
 @pytest.mark.parametrize(("few", "alone"), [(20_000, True), (-1, False)])
