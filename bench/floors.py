@@ -5,9 +5,10 @@ from typing import Any
 
 from psycopg.sql import Literal
 
-from assets.facets import FACET_CAP, TOTAL_CAP
+from assets.facets import FACET_CAP, MOST_LOOKED_UP, TOTAL_CAP
 from assets.filters import EXPIRY_WINDOWS
 from assets.models.reviews import STANDING
+from assets.overview import MOST_COUNTED
 from assets.views.gallery import PAGE_SIZE
 from bench.asking import Statement
 
@@ -21,7 +22,7 @@ CARD = (
 NEWEST, OLDEST = "created_at DESC, id DESC", "created_at, id"
 PROBED = 3_000  # rows at the head of a list that are looked at one by one
 GATHERED = 200_000  # rows that an index without order finds, before they are sorted
-_COUNTED = "asset_type, model_used, expires_at"
+_COUNTED = "id, asset_type, model_used, expires_at"
 # As the index has it.
 WORDS = "to_tsvector('simple', COALESCE(left(original_prompt, 100000), '')) @@ plainto_tsquery('simple', {})"
 
@@ -128,6 +129,7 @@ def rail(models: Iterable[str], given: Mapping[str, str], order: str = NEWEST) -
     every = others()
     counts = {"total": _capped(every, TOTAL_CAP)}
     counts |= {verdict: f"(SELECT count(*) FROM {_reviewed(verdict)} AND {every})" for verdict in STANDING}
+    counts["none"] = _unreviewed(every)
     options = {
         "type": {value: f"asset_type = {literal(value)}" for value in ("image", "video")},
         "model": {value: f"model_used = {literal(value)}" for value in models},
@@ -160,6 +162,8 @@ def _grouped(found: str) -> Statement:
         SELECT 'type', asset_type, ARRAY[count(*)] FROM found GROUP BY asset_type
         UNION ALL SELECT 'model', model_used, ARRAY[count(*)] FROM found GROUP BY model_used
         UNION ALL SELECT 'expires', '', ARRAY[{counts}] FROM found
+        UNION ALL SELECT 'verdict', coalesce({_VERDICT.format("found.id")}, 'none'), ARRAY[count(*)]
+            FROM found GROUP BY 2
     """)
 
 
@@ -173,6 +177,21 @@ def _expiries() -> dict[str, str]:
         for name, window in EXPIRY_WINDOWS.items()
     }
     return {**windows, "expired": "expires_at <= now()", "never": "expires_at IS NULL"}
+
+
+# Looked up for each row of few: to join all reviews would take longer.
+_VERDICT = (
+    "(SELECT verdict FROM assets_review WHERE asset_id = {} AND superseded_at IS NULL"
+    " AND verdict IN ('approved', 'flagged') LIMIT 1)"
+)
+
+
+def _unreviewed(where: str) -> str:
+    some = f"SELECT id FROM workspace_assets WHERE {where} LIMIT {MOST_LOOKED_UP}"
+    none = (
+        f"SELECT 1 FROM ({some}) AS looked WHERE {_VERDICT.format('looked.id')} IS NULL LIMIT {FACET_CAP + 1}"
+    )
+    return f"(SELECT count(*) FROM ({none}) AS rows)"
 
 
 def _reviewed(verdict: str) -> str:
@@ -192,6 +211,11 @@ def of_user(user: str, jobs: int) -> list[Statement]:
         Statement(
             "SELECT id, status, created_at, left(original_prompt, 161) FROM jobs"
             f" WHERE user_id = {user} ORDER BY created_at DESC LIMIT {jobs}"
+        ),
+        # Exact, unless there are more.
+        Statement(
+            "SELECT asset_type, count(*), sum(file_size_bytes) FROM (SELECT asset_type, file_size_bytes"
+            f" FROM workspace_assets WHERE user_id = {user} LIMIT {MOST_COUNTED + 1}) AS newest GROUP BY 1"
         ),
         Statement(
             "SELECT asset_type, count, bytes, as_of FROM assets_rollup, assets_refresh"
