@@ -352,7 +352,7 @@ def test_a_superuser_and_an_owner_are_told_that_less_would_do(ready):
         try:
             found = attach(ready, "--no-probe", DATABASE_URL=address(ready.name, role))
             assert among(found, "which_role", "note", "which owns public.workspace_assets")
-            assert among(found, "row_security", "problem", "hide rows of public.user_library,")
+            assert among(found, "row_security", "problem", "hide rows of", "public.user_library")
         finally:
             owner.execute("ALTER TABLE workspace_assets OWNER TO postgres")
             owner.execute(identifiers("DROP OWNED BY {}", role))
