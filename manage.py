@@ -7,15 +7,19 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workspace.settings")
-    from django.core.exceptions import ImproperlyConfigured
+    from django.core.exceptions import ImproperlyConfigured, PermissionDenied
     from django.core.management import execute_from_command_line
+    from django.db import ProgrammingError
+
+    from workspace.refusals import in_words
 
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
-        if "--traceback" in sys.argv:
+    except (ImproperlyConfigured, PermissionDenied, ProgrammingError) as error:
+        reason = in_words(error)
+        if "--traceback" in sys.argv or not reason:
             raise
-        sys.exit(str(error))
+        sys.exit(reason)
 
 
 if __name__ == "__main__":

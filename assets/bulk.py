@@ -21,6 +21,7 @@ from assets.models import Disposition, Extension, Operation, OperationItem, Verb
 from assets.models.ledger import DispositionQuerySet
 from assets.outcomes import State
 from assets.pagination import Capped, capped_counts
+from assets.read_only import writes
 from assets.reviews import flags_among
 from assets.saving import Labels
 from assets.time_limits import TimeLimitError
@@ -45,7 +46,7 @@ def freeze_ticked(asset_ids: Collection[UUID], *, action: Operation.Action, acto
     if not asset_ids:
         raise Refused("No asset is selected.")
     with transaction.atomic():
-        operation = Operation.objects.create(action=action, actor=actor)
+        operation = _begin(action, actor)
         _freeze(operation, {Verb(action): WorkspaceAsset.objects.filter(id__in=asset_ids)})
         operation.summary["left"] = len(set(asset_ids)) - operation.total
         operation.save(update_fields=["summary"])
@@ -54,7 +55,7 @@ def freeze_ticked(asset_ids: Collection[UUID], *, action: Operation.Action, acto
 
 def freeze_queryset(assets: QuerySet[WorkspaceAsset], *, action: Operation.Action, actor: User) -> Operation:
     with transaction.atomic():
-        operation = Operation.objects.create(action=action, actor=actor)
+        operation = _begin(action, actor)
         _freeze(operation, {Verb(action): assets})
     return operation
 
@@ -64,7 +65,7 @@ def freeze_filter(query: str, *, action: Operation.Action, actor: User) -> Opera
     selected = _selected_by(query)
     is_soon_frozen = _is_soon_frozen(selected)
     with transaction.atomic():
-        operation = Operation.objects.create(action=action, actor=actor, filter=query)
+        operation = _begin(action, actor, query)
         if is_soon_frozen:
             _freeze(operation, {Verb(action): selected})
     return operation
@@ -84,14 +85,17 @@ def freeze_job(job_id: UUID, *, keep: Collection[UUID], actor: User) -> Operatio
     if not keep:
         raise Refused("No asset is selected to be kept.")
     with transaction.atomic():
-        operation = Operation.objects.create(
-            action=Operation.Action.KEEP, actor=actor, filter=f"job={job_id}"
-        )
+        operation = _begin(Operation.Action.KEEP, actor, f"job={job_id}")
         kept = assets.filter(id__in=keep)
         if kept.count() != len(set(keep)):
             raise Refused("Some of the selected assets are not of this job, or have left.")
         _freeze(operation, {Verb.PROMOTE: kept, Verb.DELETE: assets.exclude(id__in=keep)})
     return operation
+
+
+@writes
+def _begin(action: Operation.Action, actor: User, query: str | None = None) -> Operation:
+    return Operation.objects.create(action=action, actor=actor, filter=query)
 
 
 def _selected_by(query: str) -> QuerySet[WorkspaceAsset]:
@@ -236,6 +240,7 @@ def can_undo(operation: Operation) -> bool:
     return _to_restore(operation).restorable().exists() or _to_shorten(operation).exists()
 
 
+@writes
 def _move(operation: Operation, otherwise: str, allowed: Q, **values: Any) -> None:
     """From one state to another, unless somebody else has moved it meanwhile."""
     if not Operation.objects.filter(allowed, pk=operation.pk).update(**values):
@@ -246,6 +251,7 @@ def _move(operation: Operation, otherwise: str, allowed: Q, **values: Any) -> No
 # --- Running -----------------------------------------------------------------
 
 
+@writes
 def advance(operation_id: int, lane: int | None = None, *, seconds: float = math.inf) -> bool:
     """Brings an operation, or one lane of it, to the end of what it is at; False if it only came so far.
 

@@ -10,6 +10,7 @@ from assets import purge as purging
 from assets.dispositions import Expired
 from assets.models import CleanUp
 from assets.purge import Purged
+from assets.read_only import writes
 
 Progress = Callable[[int], None]
 Result = TypeVar("Result", Expired, Purged)
@@ -25,6 +26,7 @@ def purge(progress: Progress = lambda done: None) -> Purged:
     return _noted(CleanUp.Kind.PURGE, lambda: purging.purge(progress=progress))
 
 
+@writes
 def _noted(kind: CleanUp.Kind, run: Callable[[], Result]) -> Result:
     CleanUp.objects.update_or_create(kind=kind, defaults={"started_at": timezone.now()})
     result = run()

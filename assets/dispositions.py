@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, OperationalError, connection, transaction
 from psycopg.types.json import Jsonb
 
+from assets import grants
 from assets.departures import EXPIRED, THESE, THESE_IF_EXPIRED, depart
 from assets.models import Disposition, Operation, WorkspaceAsset
 from assets.models.ledger import keep_files_in_place
@@ -31,6 +32,7 @@ from assets.outcomes import (
     rows,
     together_or_singly,
 )
+from assets.read_only import writes
 from assets.reviews import objections
 from assets.saving import Copy, Labels, copy_to_library, spoilt
 
@@ -39,6 +41,7 @@ BATCH = 1_000  # rows of one statement: the quickest, and locks are short
 # --- Departures --------------------------------------------------------------
 
 
+@writes
 def delete(
     asset_ids: Iterable[UUID],
     *,
@@ -70,8 +73,10 @@ class Expired(NamedTuple):
     failed: int
 
 
+@writes
 def expire(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None) -> Expired:
     """Removes every asset whose time has passed now; any number of workers may at once."""
+    grants.demand(grants.TO_REMOVE)
     done = refused = 0
     tried = _BEFORE_ALL
     while True:
@@ -118,6 +123,7 @@ def _expire_singly(tried: dict[str, Any], limit: int) -> tuple[bool, int, int, d
 # --- Saving ------------------------------------------------------------------
 
 
+@writes
 def promote(
     asset_ids: Iterable[UUID],
     *,
@@ -133,6 +139,8 @@ def promote(
     not saved, unless by whoever knows of the flag: of all up to the review with the id `despite_flags`.
     """
     ids = list(asset_ids)
+    if reason := grants.why_not(grants.TO_SAVE):  # nor is anything copied in vain
+        return note(dict.fromkeys(ids, failed(reason)), record)
     outcomes = _objected(ids, despite_flags)
     copies = copy_to_library([pk for pk in ids if pk not in outcomes])
     outcomes |= {pk: failed(fault) for pk, fault in copies.faults.items()}
@@ -238,6 +246,7 @@ _EXTEND = """
 """
 
 
+@writes
 def extend(
     asset_ids: Iterable[UUID],
     *,
@@ -282,6 +291,7 @@ _SHORTEN = """
 """
 
 
+@writes
 def undo_extensions(extensions: Mapping[int, UUID], *, record: Record = keep_no_record) -> Outcomes:
     """Gives assets the expiry they had, by the ids of the extensions and of their assets."""
     ids_of = {asset_id: pk for pk, asset_id in extensions.items()}
@@ -327,6 +337,7 @@ _LEAVE_LIBRARY = """
 """
 
 
+@writes
 def restore(disposition_ids: Iterable[int], *, actor: User, record: Record = keep_no_record) -> Outcomes:
     """Brings assets back as they were, files and all, while their files are still kept.
 

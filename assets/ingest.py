@@ -36,6 +36,7 @@ from assets.models import Disposition, Job, LibraryAsset, Profile, WorkspaceAsse
 from assets.models.ledger import keep_files_in_place, remove_files_alone
 from assets.parameters import UNKNOWN_SEED
 from assets.previews import FileFacts
+from assets.read_only import writes
 from assets.storage import WORKSPACE, FileFault
 
 NAMESPACE = UUID("0f1d2c0e-7b1c-4f0e-9d0a-51c6a8d7a3b4")
@@ -213,6 +214,7 @@ class _AlreadyThere(Exception):  # noqa: N818 (ends the transaction)
     pass
 
 
+@writes
 def _register(new: New, file: BinaryIO) -> str:
     """The bytes, then the rows; where it already is if another was quicker."""
     try:

@@ -18,11 +18,13 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from assets import grants
 from assets.file_names import named_keys
 from assets.formats import FORMATS
 from assets.models import Disposition, LibraryAsset
 from assets.models.ledger import remove_files_alone
 from assets.previews import drop_preview, preview_name
+from assets.read_only import writes
 from assets.storage import (
     LIBRARY,
     THUMBNAIL_SUFFIX,
@@ -68,8 +70,10 @@ class File:
         self.state, self.reason = state, str(reason)
 
 
+@writes
 def purge(*, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None) -> Purged:
     """Removes the files of every entry that is due."""
+    grants.demand_every_row()
     schedule_departures_by_others()
     done = failed = 0
     while True:

@@ -14,10 +14,12 @@ from django.db import connection, transaction
 from django.db.models.fields.json import KT
 from django.utils import timezone
 
+from assets import grants
 from assets.file_names import named_keys
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.ledger import RowText, remove_files_alone
 from assets.outcomes import rows
+from assets.read_only import refuse_if_read_only
 from assets.storage import LIBRARY, WORKSPACE, FileFault, PathFault, Store, key_of, thumbnail_beside
 
 ORPHAN_AGE = timedelta(hours=24)  # younger ones may be of an asset that is being made, or saved
@@ -72,6 +74,9 @@ class RefusedError(Exception):
 
 def reconcile(*, remove: bool, limit: int, progress: Progress = lambda step, done: None) -> Report:
     """Reports; with `remove`, removes at most `limit` orphans that are a day old. Raises RefusedError."""
+    if remove:
+        refuse_if_read_only()
+    grants.demand_every_row()
     report = Report()
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError, transaction
 from django.db.models.functions import Now
@@ -30,6 +31,8 @@ SOON = "* * * * * */15"  # every 15 seconds
 @app.task
 def advance_operation(operation_id: int, lane: int | None = None) -> None:
     """One turn of a lane: others that wait, and a worker that is told to stop, need not wait long for it."""
+    if settings.READ_ONLY:
+        return
     try:
         is_over = bulk.advance(operation_id, lane, seconds=TURN)
     # Neither is tried again by the queue, where another job may wait in its place: see resume_operations.
@@ -73,6 +76,8 @@ def is_at_work(operation: Operation) -> bool:
 @app.task(queueing_lock="resume_operations", lock="resume_operations")
 def resume_operations(timestamp: int) -> None:
     """Takes up operations that were interrupted, or whose job was given up or lost with the queue."""
+    if settings.READ_ONLY:
+        return
     live = ProcrastinateJob.objects.filter(status__in=[Status.TODO.value, Status.DOING.value])
     for operation in Operation.objects.filter(state__in=Operation.UNDER_WAY):
         for lane in bulk.open_lanes(operation):
@@ -102,6 +107,8 @@ def remove_unconfirmed_operations(timestamp: int) -> None:
 @app.periodic(cron="*/5 * * * *")
 @app.task(queueing_lock="expire_assets", lock="expire_assets")
 def expire_assets(timestamp: int) -> None:
+    if settings.READ_ONLY:
+        return
     expired = clean_up.expire()
     if any(expired):
         logger.info("%s assets expired, %s could not be removed", *expired)
@@ -110,6 +117,8 @@ def expire_assets(timestamp: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(queueing_lock="purge_files", lock="purge_files")
 def purge_files(timestamp: int) -> None:
+    if settings.READ_ONLY:
+        return
     purged = clean_up.purge()
     if any(purged):
         logger.info("The files of %s assets were removed, of %s could not be", *purged)

@@ -116,6 +116,7 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
         ({"PORT": "0"}, "PORT is 0: it must be from 1 to 65535."),
         ({"PORT": "65536"}, "PORT is 65536: it must be from 1 to 65535."),
         ({"DEBUG": "maybe"}, "DEBUG is 'maybe': write 1 or 0."),
+        ({"READ_ONLY": "perhaps"}, "READ_ONLY is 'perhaps': write 1 or 0."),
         ({"UPSTREAM_TABLES": "both"}, "UPSTREAM_TABLES is 'both': choose one of own, existing."),
         (
             {"DASHBOARD_SCHEMA": "Bad Name"},

@@ -163,20 +163,25 @@ class Product:
     def connect(self):
         return psycopg.connect(address(self.name), autocommit=True)
 
-    def run(self, *arguments, given=""):
-        command = [sys.executable, *arguments]
-        environment = os.environ | {
+    def run(self, *arguments, given="", **environment):
+        variables = {
             "DATABASE_URL": address(self.name, self.role),
             "UPSTREAM_TABLES": "existing",
             "DATA_DIR": str(self.folder),
             "DEBUG": "1",
         }
         return subprocess.run(
-            command, env=environment, cwd=ROOT, input=given, capture_output=True, text=True, timeout=60
+            [sys.executable, *arguments],
+            env=os.environ | variables | environment,
+            cwd=ROOT,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
-    def manage(self, *arguments):
-        return self.run("manage.py", *arguments, "--no-color")
+    def manage(self, *arguments, **environment):
+        return self.run("manage.py", *arguments, "--no-color", **environment)
 
     def snapshot(self, schema):
         """All that the catalogue and the tables of a schema hold."""

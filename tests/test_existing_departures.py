@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.test_existing_database import IDS, LIBRARY_ROW, Product, address, identifiers, server
 
@@ -161,6 +162,91 @@ def test_what_is_saved_is_in_the_products_library_and_comes_back(with_trigger):
     assert (with_trigger.folder / "library" / key).read_bytes() == path.read_bytes()
     assert act(with_trigger, "restore", "plain") == {"plain": ["done", ""]}
     assert row_of(with_trigger, "plain") == before
+
+
+# --- What the product's constraints and triggers refuse ---------------------------------
+
+
+def owner_does(product, statement, *values):
+    with product.connect() as connection:
+        connection.execute(statement, values)
+
+
+def test_a_place_in_the_job_that_is_taken_meanwhile_is_told(with_trigger):
+    """Of unique (job_id, asset_index)."""
+    assert act(with_trigger, "delete", "bare_job") == {"bare_job": ["done", ""]}
+    take = "UPDATE workspace_assets SET job_id = %s WHERE id = %s RETURNING job_id"
+    owner_does(with_trigger, take, UUID(int=0x11, version=4), IDS["undated"])
+    taken = "An asset with its id, or at its place in the job, is in the workspace already"
+    assert act(with_trigger, "restore", "bare_job") == {"bare_job": ["failed", taken]}
+    owner_does(with_trigger, take, uuid4(), IDS["undated"])
+    assert act(with_trigger, "restore", "bare_job") == {"bare_job": ["done", ""]}
+
+
+def test_a_kind_that_the_product_has_given_up_stays_in_the_ledger_and_says_why(with_trigger):
+    """Of the check on asset_type."""
+    assert act(with_trigger, "delete", "huge") == {"huge": ["done", ""]}
+    change = "UPDATE dashboard.assets_disposition SET row = row || %s WHERE asset_id = %s"
+    owner_does(with_trigger, change, Jsonb({"asset_type": "audio"}), IDS["huge"])
+    [(state, reason)] = act(with_trigger, "restore", "huge").values()
+    assert state == "failed"
+    assert reason.startswith("The database refused: new row for relation")
+    assert "asset_type_check" in reason
+    owner_does(with_trigger, change, Jsonb({"asset_type": "image"}), IDS["huge"])
+    assert act(with_trigger, "restore", "huge") == {"huge": ["done", ""]}
+
+
+def test_an_asset_whose_owner_is_gone_cannot_be_saved_and_stays(with_trigger):
+    """Of the library's key to profiles; what was copied is an orphan, which reconcile reports."""
+    path = with_trigger.folder / "workspace" / "gone.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    set_path = "UPDATE workspace_assets SET temp_storage_path = %s WHERE id = %s"
+    with with_trigger.connect() as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(set_path, ["gone.png", IDS["nothing_known"]])
+    before = row_of(with_trigger, "nothing_known")
+    why = "its user or its job is gone, and a row here has to name one that is there"
+    saved = act(with_trigger, "promote", "nothing_known")
+    assert saved == {"nothing_known": ["failed", f"The database refused: {why}"]}
+    assert row_of(with_trigger, "nothing_known") == before
+    assert entries_of(with_trigger, "nothing_known") == []
+    listed = json.loads(with_trigger.manage("reconcile", "--json").stdout)["some_orphans"]
+    assert [(each["store"], each["key"].count(str(IDS["nothing_known"]))) for each in listed] == [
+        ("library", 1)
+    ]
+    for file in (with_trigger.folder / "library").rglob(f"{IDS['nothing_known']}*"):
+        file.unlink()
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("verb", "table", "right"),
+    [
+        ("promote", "user_library", "INSERT"),
+        ("restore", "workspace_assets", "INSERT"),
+        ("delete", "workspace_assets", "DELETE"),
+        ("extend", "workspace_assets", "UPDATE"),
+    ],
+)
+def test_a_right_that_is_taken_away_stops_its_verb_and_nothing_else(with_trigger, verb, table, right):
+    name = "tomorrow"
+    if verb == "restore":
+        assert act(with_trigger, "delete", name) == {name: ["done", ""]}
+    before = row_of(with_trigger, name), entries_of(with_trigger, name)
+    change = f"{{}} {right} ON {table} {{}} {{}}"
+    role = with_trigger.role
+    owner_does(with_trigger, change.format("REVOKE", "FROM", role))
+    try:
+        [(state, reason)] = act(with_trigger, verb, name).values()
+    finally:
+        owner_does(with_trigger, change.format("GRANT", "TO", role))
+    assert state == "failed"
+    assert f"lacks {right} ON {table}" in reason or f"permission denied for table {table}" in reason
+    assert (row_of(with_trigger, name), entries_of(with_trigger, name)) == before
+    assert not list((with_trigger.folder / "library").rglob(f"{IDS[name]}*"))
+    if verb == "restore":
+        assert act(with_trigger, verb, name) == {name: ["done", ""]}
 
 
 REVIEWING = """

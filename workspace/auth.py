@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
+
+from assets.access import WRITING
 
 # Written out, since the ORM takes longer to write it than the database to answer.
 _PERSON = """SELECT auth_user.*, ARRAY(
@@ -23,10 +26,23 @@ class OneStatementBackend(ModelBackend):
 
     def get_user(self, user_id: Any) -> User | None:
         person = next(iter(User.objects.raw(_PERSON, [user_id])), None)
-        return person if person and self.user_can_authenticate(person) else None
+        if person is None or not self.user_can_authenticate(person):
+            return None
+        return without_writing(person) if settings.READ_ONLY else person
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         granted = getattr(user_obj, "granted", None)
         if granted is None or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
         return set(granted) if user_obj.is_active else set()
+
+
+def without_writing(person: User) -> User:
+    """With no right to change what is the product's, so that no page offers it."""
+    has_perm = person.has_perm
+
+    def may_look(permission: str, obj: Any = None) -> bool:
+        return permission not in WRITING and has_perm(permission, obj)
+
+    person.has_perm = may_look  # here, since of superusers Django asks no backend
+    return person

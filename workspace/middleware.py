@@ -11,6 +11,7 @@ from psycopg.errors import QueryCanceled
 
 from assets.replica import READS, is_configured, remember_writes
 from assets.views.too_broad import too_broad
+from workspace.refusals import denied, reason_of
 from workspace.time_limit import time_limit
 
 TO_ANSWER = 2  # seconds, once the limit is reached
@@ -33,6 +34,8 @@ class TimeLimitMiddleware:
             return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if denied(exception):
+            return render(request, "denied.html", {"reason": f"{reason_of(exception)}."}, status=503)
         if not isinstance(exception, OperationalError) or not isinstance(exception.__cause__, QueryCanceled):
             return None
         if request.method not in READS:

@@ -68,6 +68,7 @@ SECRET_KEY = _secret_key()
 
 UPSTREAM_TABLES = env.choice("UPSTREAM_TABLES", "own", ("own", "existing"))
 _EXISTING = UPSTREAM_TABLES == "existing"
+READ_ONLY = env.flag("READ_ONLY")
 DASHBOARD_SCHEMA = env.identifier("DASHBOARD_SCHEMA", "dashboard" if _EXISTING else "public")
 if _EXISTING and DASHBOARD_SCHEMA == "public":
     raise ImproperlyConfigured("DASHBOARD_SCHEMA is 'public', where the product's tables are: name another.")
@@ -103,7 +104,10 @@ def _database(name: str, url: str, *, patience: int = 10) -> dict:
         raise ImproperlyConfigured(f"{name} must begin with postgres:// and name a PostgreSQL database.")
     waiting = _NOTICE_LOSS | {"connect_timeout": patience}
     options = database["OPTIONS"] = waiting | database.get("OPTIONS", {})
-    parameters = [_SERVER_NOTICES_LOSS, options.get("options", ""), f"-c search_path={','.join(_schemas())}"]
+    # Where row-level security would hide rows, statements fail: to the dashboard, a row that it does not see
+    # is one that has left, whose files may go.
+    whole = f"-c search_path={','.join(_schemas())} -c row_security=off"
+    parameters = [_SERVER_NOTICES_LOSS, options.get("options", ""), whole]
     if WEB_PROCESS:
         # A page never waits long for one query, and its queries are too small for parallel workers.
         limit = f"-c statement_timeout={REQUEST_TIMEOUT}s"
@@ -201,6 +205,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "assets.read_only.context",
             ],
             "builtins": ["assets.templatetags.addresses"],
             "libraries": {"heroicons": "assets.templatetags.icons"},

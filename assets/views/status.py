@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db.models import QuerySet
@@ -77,6 +78,8 @@ def _with_failures(now: datetime) -> QuerySet[Operation]:
 
 
 def _clean_ups(runs: dict[str, CleanUp], now: datetime) -> list[Note]:
+    if settings.READ_ONLY:
+        return [Note("Read only: nothing expires, and no file is removed, from here")]
     expired, purged = runs.get(CleanUp.Kind.EXPIRE), runs.get(CleanUp.Kind.PURGE)
     if not expired:
         return [Note("No clean-up has run yet")]

@@ -10,6 +10,7 @@ from assets.demo.build import DemoRefused, build
 from assets.demo.departures import add_departures
 from assets.demo.logins import LOGINS, demo_password, make_logins
 from assets.demo.reviews import add_reviews
+from assets.read_only import refuse_if_read_only
 
 
 class Command(BaseCommand):
@@ -17,6 +18,7 @@ class Command(BaseCommand):
     has_begun = False
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_if_read_only()
         try:
             made = build(timezone.now(), self._report)
         except DemoRefused as refusal:

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from assets.ingest import FAILED, REGISTERED, THERE, IngestRefused, Result, find, ingest_file
 from assets.management.progress import Bar
 from assets.models import Profile
+from assets.read_only import refuse_if_read_only
 
 LISTED = 20  # of those that are there already, and of those without all metadata
 
@@ -33,6 +34,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["dry_run"]:
+            refuse_if_read_only()
         bar = Bar("files")
         try:
             results = list(self._results(options, bar))

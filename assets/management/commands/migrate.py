@@ -10,6 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from assets.own_schema import revoke, rights_of_others
+
 PAUSE = 0.5  # seconds
 _LOCK = 7_305_810_418_331_020_547  # any number that nobody else locks
 
@@ -22,14 +24,38 @@ class Command(migrate.Command):
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
-        database = options["database"]
+        connection, schema = connections[options["database"]], settings.DASHBOARD_SCHEMA
         if not options["skip_checks"]:
             # Django's would come later, when the schema is made: a refusal leaves nothing behind.
-            self.check(databases=[database])
-        with one_at_a_time(connections[database]):
-            if settings.DASHBOARD_SCHEMA != "public":
-                prepare_schema(connections[database], settings.DASHBOARD_SCHEMA)
-            super().handle(*args, **options | {"skip_checks": True})
+            self.check(databases=[options["database"]])
+        options["skip_checks"] = True
+        with one_at_a_time(connection):
+            if schema == "public":
+                super().handle(*args, **options)
+            else:
+                self.handle_by_ourselves(connection, schema, *args, **options)
+
+    def handle_by_ourselves(
+        self, connection: BaseDatabaseWrapper, schema: str, *args: Any, **options: Any
+    ) -> None:
+        # What somebody was given on purpose, such as the trigger's owner, stays.
+        given = rights_of_others(connection, schema) if is_prepared(connection, schema) else set()
+        prepare_schema(connection, schema)
+        try:
+            self.keep_to_ourselves(connection, schema, given)
+            super().handle(*args, **options)
+        finally:
+            self.keep_to_ourselves(connection, schema, given)
+
+    def keep_to_ourselves(
+        self, connection: BaseDatabaseWrapper, schema: str, given: set[tuple[str, str]]
+    ) -> None:
+        """Takes back what default privileges give others in a new schema or to new tables."""
+        rights = rights_of_others(connection, schema) - given
+        revoke(connection, rights)
+        if rights:
+            roles = ", ".join(sorted({role for role, _ in rights}))
+            self.stdout.write(f"Revoked what default privileges gave {roles} in the schema {schema}.")
 
 
 @contextmanager
@@ -53,14 +79,18 @@ def _ask(cursor: CursorWrapper, function: str) -> bool:
     return cursor.fetchone()[0]
 
 
+def is_prepared(connection: BaseDatabaseWrapper, schema: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.django_migrations"])
+        return cursor.fetchone()[0]
+
+
 def prepare_schema(connection: BaseDatabaseWrapper, schema: str) -> None:
     with connection.cursor() as cursor:
         # Asked first: CREATE SCHEMA IF NOT EXISTS wants the privilege even when it has nothing to do.
         cursor.execute("SELECT to_regnamespace(%s) IS NULL", [schema])
         if cursor.fetchone()[0]:
             cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(schema)}")
-        cursor.execute("SELECT to_regclass(%s) IS NULL", [f"{schema}.django_migrations"])
-        missing = cursor.fetchone()[0]
-    if missing:
+    if not is_prepared(connection, schema):
         with connection.schema_editor() as editor:
             editor.create_model(MigrationRecorder.Migration)

@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def _prepare(self) -> None:
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
-        if is_unused():
+        if is_unused() and not settings.READ_ONLY:
             call_command("demo", verbosity=0, stdout=self.stdout)
 
     def _announce(self) -> None:
