@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import queue
-import shutil
 import signal
 import socket
 import subprocess  # nosec B404
@@ -24,6 +23,7 @@ from uuid import UUID
 from django.core.cache import cache
 from django.core.files.storage import storages
 
+from assets.descriptors import descriptor_of
 from assets.formats import SNIFF_BYTES, WEBP, Format, sniff
 from assets.storage import FileFault
 
@@ -98,7 +98,7 @@ def ask(source: BinaryIO, output: BinaryIO | None, **wishes: bool) -> tuple[Form
     known = sniff(head)
     if known is None:
         raise PreviewFault("The file is not a known image or video")
-    with _descriptor_of(source) as descriptor:
+    with descriptor_of(source) as descriptor:
         descriptors = [descriptor, output.fileno()] if output else [descriptor]
         return known, pool.run({"mime": known.mime} | wishes, descriptors)
 
@@ -118,26 +118,6 @@ def _facts(known: Format, answer: dict[str, Any]) -> FileFacts:
         frames=None if frames is None else int(frames),
         frame_rate=None if rate is None else Decimal(rate),
     )
-
-
-@contextlib.contextmanager
-def _descriptor_of(source: BinaryIO) -> Iterator[int]:
-    """A descriptor of the same bytes: of the file itself, or of a copy where it has none."""
-    try:
-        descriptor = source.fileno()
-    except (AttributeError, OSError):
-        source.seek(0)
-        with tempfile.TemporaryFile() as copy:
-            shutil.copyfileobj(source, copy)
-            copy.flush()
-            yield copy.fileno()
-        return
-    # The child shares the position, and the reader above it must not notice.
-    position = os.lseek(descriptor, 0, os.SEEK_CUR)
-    try:
-        yield descriptor
-    finally:
-        os.lseek(descriptor, position, os.SEEK_SET)
 
 
 # --- The child processes -----------------------------------------------------
@@ -372,7 +352,8 @@ def _first_that_works(sources: Iterable[Source]) -> bytes:
             with open_source() as source:
                 return make_preview(source).content
         except FileFault as fault:
-            last = fault
+            # One that may work next time is what is told, so that nobody remembers the others for it.
+            last = last if last.transient else fault
     raise last
 
 

@@ -1,7 +1,6 @@
 """Copies of assets' files in the library's store, checked, before any row moves."""
 
 import logging
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,14 +9,20 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from assets.file_names import named_keys
-from assets.formats import FORMATS, SNIFF_BYTES, sniff
+from assets.formats import FORMATS
 from assets.models import LibraryAsset, WorkspaceAsset
-from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, StoredFacts, key_of, thumbnail_beside
+from assets.storage import (
+    LIBRARY,
+    WORKSPACE,
+    Copied,
+    FileFault,
+    MissingFile,
+    StoredFacts,
+    key_of,
+    thumbnail_beside,
+)
 
 logger = logging.getLogger(__name__)
-
-# Comparing takes a core: more threads would only wait for each other.
-COPIES_AT_ONCE = max(2, min(os.cpu_count() or 1, 8))
 
 
 class Labels(NamedTuple):
@@ -58,7 +63,7 @@ def copy_to_library(asset_ids: list[UUID]) -> Copies:
     for pk in LibraryAsset.objects.filter(id__in=list(assets)).values_list("id", flat=True):
         copies.faults[pk] = "The library already has an asset with this id"
     targets = _targets([asset for pk, asset in assets.items() if pk not in copies.faults], copies.faults)
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+    with ThreadPoolExecutor(LIBRARY.copies_at_once) as pool:
         for asset, result in zip(targets, pool.map(_copy, targets.values()), strict=True):
             if isinstance(result, FileFault):
                 copies.faults[asset] = str(result)
@@ -82,7 +87,7 @@ def _targets(assets: Iterable[WorkspaceAsset], faults: dict[UUID, str]) -> dict[
     """Where each asset's file goes, unless it cannot be read or the place is another's."""
     assets = list(assets)
     targets = {}
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+    with ThreadPoolExecutor(LIBRARY.copies_at_once) as pool:
         for asset, result in zip(assets, pool.map(_target, assets), strict=True):
             if isinstance(result, FileFault):
                 faults[asset.id] = str(result)
@@ -99,8 +104,7 @@ def _targets(assets: Iterable[WorkspaceAsset], faults: dict[UUID, str]) -> dict[
 
 def _target(asset: WorkspaceAsset) -> _Target | FileFault:
     try:
-        with WORKSPACE.open(asset.temp_storage_path) as file:
-            known = sniff(file.read(SNIFF_BYTES))
+        known = WORKSPACE.format_of(asset.temp_storage_path)
     except Exception as error:
         return _fault_of(error)
     extension = known.extension if known else _stated_extension(asset)
@@ -156,7 +160,7 @@ def _can_be_read(path: str) -> bool:
 
 def spoilt(copies: list[Copy]) -> dict[UUID, str]:
     """Why some copies are not what is to be saved; nobody removes files meanwhile."""
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+    with ThreadPoolExecutor(LIBRARY.copies_at_once) as pool:
         checked = zip(copies, pool.map(_what_spoils, copies), strict=True)
         return {copy.asset_id: reason for copy, reason in checked if reason}
 
@@ -164,12 +168,17 @@ def spoilt(copies: list[Copy]) -> dict[UUID, str]:
 def _what_spoils(copy: Copy) -> str:
     try:
         for copied in filter(None, (copy.file, copy.thumbnail)):
-            if LIBRARY.facts(copied.key).size != copied.size:
+            facts = LIBRARY.facts(copied.key)
+            if facts.size != copied.size or (copied.etag and facts.etag != copied.etag):
                 return "The copy was changed before the asset was saved"
-    except FileFault:
+    except MissingFile:
         return "The copy was removed before the asset was saved"
+    except FileFault as fault:
+        return str(fault)
     try:
         is_same = WORKSPACE.facts(copy.source[1]) == copy.source_facts
-    except FileFault:
+    except MissingFile:
         return ""  # it has gone: what was copied is all that there is
+    except FileFault as fault:
+        return str(fault)
     return "" if is_same else "The file was changed while it was being copied"

@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import stores
 from workspace import localpg
 
 if "workspace.settings" in sys.modules:
@@ -29,6 +30,8 @@ os.environ["DATA_DIR"] = str(HOME / "data")
 (HOME / "data" / "static").mkdir(parents=True)
 os.environ["DEBUG"] = "1"
 os.environ["DATABASE_URL"] = localpg.ensure(HOME / "postgres", "workspace", throwaway=True)
+if stores.ON_S3:
+    stores.start_server()
 import django.conf  # noqa: E402
 
 django.conf.settings.DATABASES  # noqa: B018 (loads them: pytest-django sets up what is loaded by now)
@@ -97,6 +100,61 @@ def _patient_statements(monkeypatch):
     """Of a transaction, as tests are, nothing would be left when a busy machine makes one take too long."""
     monkeypatch.setattr("assets.facets.TIME_LIMIT", 60.0)
     monkeypatch.setattr("assets.bulk.LOOKED_UP_IN", 60.0)
+
+
+@pytest.fixture
+def store_folders(settings, tmp_path):
+    """The stores of this test; "workspace" and "library" are in them."""
+    settings.STORAGES = stores.storages_in(settings, tmp_path)
+    if not stores.ON_S3:
+        for alias in stores.ALIASES:
+            (tmp_path / alias).mkdir()
+    return stores.StoreFolders(tmp_path)
+
+
+@pytest.fixture
+def fail_removing(monkeypatch):
+    """Has the stores fail to remove files with a word in their names; with None, no longer.
+
+    How, a folder is told as a function, and an S3 server as what it is to answer.
+    """
+    from django.core.files.storage import FileSystemStorage
+
+    plainly = FileSystemStorage.delete
+
+    def fail(word, how):
+        if stores.ON_S3:
+            from tests import s3
+
+            stores.server.faults[:] = [] if how is None else [s3.removal(word, *how)]
+            return
+
+        def delete(storage, name):
+            if word in name:
+                how(lambda name: plainly(storage, name), name)
+            else:
+                plainly(storage, name)
+
+        monkeypatch.setattr(FileSystemStorage, "delete", plainly if how is None else delete)
+
+    yield fail
+    if stores.ON_S3:
+        stores.server.faults.clear()
+
+
+@pytest.fixture
+def deny_removing(fail_removing):
+    def refuse(plainly, name):
+        raise PermissionError(13, "Permission denied")
+
+    return lambda word: fail_removing(word, ("AccessDenied",) if stores.ON_S3 else refuse)
+
+
+@pytest.fixture(autouse=True)
+def _empty_buckets():
+    yield
+    if stores.ON_S3:
+        stores.empty_buckets()
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 """An S3 server over HTTP on this machine, and the means to damage what it has and what it answers."""
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from xml.sax.saxutils import escape, unescape
 
 import boto3
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -23,6 +25,7 @@ Fault = Callable[[dict, Callable], Iterable[bytes] | None]  # an answer in place
 
 class _Handler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer would wait for 40 ms
 
     def log(self, *args: Any) -> None:
         pass
@@ -105,3 +108,60 @@ def empty(name: str) -> None:
 
 def set_time(name: str, key: str, timestamp: float) -> None:
     bucket_of(name).keys[key].last_modified = datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None)
+
+
+def add(name: str, key: str, content: bytes, *, etag: str = "") -> None:
+    """Puts an object without a request."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    backend.put_object(name, key, content, etag=etag or None)
+
+
+def answer(method: str, body: str) -> Fault:
+    """A fault: a success that says something else."""
+
+    def fault(environ: dict, start_response: Callable) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] != method:
+            return None
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body.encode()]
+
+    return fault
+
+
+def cut_off(*, after: int, times: int) -> Fault:
+    """A fault: the connection ends within the content of a file."""
+    left = [times]
+
+    def fault(environ: dict, start_response: Callable) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] != "GET" or not left[0]:
+            return None
+        left[0] -= 1
+        size = 10 * after
+        headers = {"Content-Length": str(size), "Content-Range": f"bytes 0-{size - 1}/{size}", "ETag": '"e"'}
+        start_response("206 Partial Content", [*headers.items(), ("Connection", "close")])
+        return [b"x" * after]
+
+    return fault
+
+
+def removal(word: str, code: str = "", removed: bool = False) -> Fault:
+    """A fault: of keys with this word, the answer to DeleteObjects has an error, or says nothing."""
+
+    def fault(environ: dict, start_response: Callable) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] != "POST" or "delete" not in environ["QUERY_STRING"]:
+            return None
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode()
+        keys, said = bucket_of(environ["PATH_INFO"].strip("/")).keys, ""
+        for key in map(unescape, re.findall("<Key>(.*?)</Key>", body)):
+            if word not in key or removed:
+                keys.pop(key, None)
+            if word not in key:
+                said += f"<Deleted><Key>{escape(key)}</Key></Deleted>"
+            elif code:
+                said += f"<Error><Key>{escape(key)}</Key><Code>{code}</Code></Error>"
+        content = f"<DeleteResult>{said}</DeleteResult>".encode()
+        start_response("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
+        return [content]
+
+    return fault

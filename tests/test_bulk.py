@@ -25,6 +25,7 @@ from assets.bulk import Refused
 from assets.models import Disposition, Extension, LibraryAsset, Operation, OperationItem, Verb, WorkspaceAsset
 from assets.stores import folders
 from tests.factories import make_asset, make_assets, make_job, make_user
+from tests.stores import cut_short, folders_only
 
 pytestmark = pytest.mark.django_db
 
@@ -32,13 +33,9 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 
 
 @pytest.fixture(autouse=True)
-def folder(settings, tmp_path):
+def folder(store_folders):
     """The folder that has the stores of one test."""
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    return tmp_path
+    return store_folders
 
 
 @pytest.fixture
@@ -884,6 +881,7 @@ def files_of_library(folder):
     return [path for path in (folder / "library").rglob("*") if path.is_file()]
 
 
+@folders_only
 @pytest.mark.parametrize("fault", WRITE_FAULTS)
 def test_a_copy_that_fails_leaves_its_asset_where_it_is(
     make_files, freeze, run, draft_fault, folder, monkeypatch, fault
@@ -910,7 +908,7 @@ def test_a_copy_that_is_not_there_when_the_row_would_move_leaves_its_asset_where
         copied = plainly(store, source, path, key)
         if str(bad.pk) in key:
             place = folder / "library" / key
-            place.unlink() if cut is None else os.truncate(place, cut)
+            place.unlink() if cut is None else cut_short(place, cut)
         return copied
 
     with monkeypatch.context() as patch:
@@ -942,6 +940,7 @@ class Unreadable:
     readinto = read
 
 
+@folders_only
 @pytest.mark.parametrize(
     ("opening", "error", "reason"),
     [  # at the first opening its format is read, at the second its bytes

@@ -21,6 +21,7 @@ from assets.formats import sniff
 from assets.models import Disposition, Job, Profile, WorkspaceAsset
 from assets.storage import WORKSPACE, FileFault, MissingFile, PathFault
 from tests.factories import make_asset
+from workspace import stores
 
 pytestmark = pytest.mark.django_db
 
@@ -33,8 +34,10 @@ def quiet(done, total):
 
 
 def store_in(settings, folder):
-    place = {"OPTIONS": {"location": folder / "workspace"}}
-    settings.STORAGES = settings.STORAGES | {"workspace": settings.STORAGES["workspace"] | place}
+    """A folder whatever the other tests have: the files are drawn once for all tests here."""
+    place = {"BACKEND": stores.FOLDER, "OPTIONS": {"location": folder / "workspace"}}
+    settings.STORAGES = settings.STORAGES | {"workspace": place}
+    settings.DATA_DIR = folder
     return folder / "workspace"
 
 

@@ -31,15 +31,9 @@ NOW_AND_THEN = timedelta(minutes=1)  # more than any test takes
 
 
 @pytest.fixture(autouse=True)
-def home(settings, tmp_path):
+def home(store_folders):
     """The folder of the stores."""
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    for alias in ("workspace", "library"):
-        (tmp_path / alias).mkdir()
-    return tmp_path
+    return store_folders
 
 
 @pytest.fixture

@@ -28,11 +28,8 @@ PNG, MP4 = picture(".png", 32, 24), video()
 
 
 @pytest.fixture
-def store(settings, tmp_path):
-    workspace = {"OPTIONS": {"location": tmp_path / "workspace"}}
-    settings.STORAGES = settings.STORAGES | {"workspace": settings.STORAGES["workspace"] | workspace}
-    (tmp_path / "workspace").mkdir()
-    return tmp_path / "workspace"
+def store(store_folders):
+    return store_folders / "workspace"
 
 
 @pytest.fixture

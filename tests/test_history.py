@@ -21,14 +21,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def asset(settings, tmp_path):
+def asset(store_folders):
     """One with a file, that can be saved."""
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    (tmp_path / "workspace").mkdir()
-    (tmp_path / "workspace" / "0.png").write_bytes(samples.picture(".png", 8, 8))
+    (store_folders / "workspace" / "0.png").write_bytes(samples.picture(".png", 8, 8))
     return make_asset(temp_storage_path="0.png", ago=timedelta(days=2))
 
 

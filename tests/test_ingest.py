@@ -30,11 +30,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def stores(settings, tmp_path):
-    for alias in ("workspace", "library"):
-        place = {"OPTIONS": {"location": tmp_path / "stores" / alias}}
-        settings.STORAGES = settings.STORAGES | {alias: settings.STORAGES[alias] | place}
-    return tmp_path / "stores"
+def stores(store_folders):
+    return store_folders
 
 
 @pytest.fixture

@@ -110,10 +110,8 @@ def test_settings_that_are_not_an_object_are_shown_for_what_they_are(fetch, text
     assert copied(shown) == indented(text, MOST_COPIED)
 
 
-def test_contradictions_stand_beside_the_value(fetch, settings, tmp_path):
-    options = settings.STORAGES["workspace"] | {"OPTIONS": {"location": tmp_path}}
-    settings.STORAGES = settings.STORAGES | {"workspace": options}
-    (tmp_path / "a.png").write_bytes(samples.picture(".jpg", 640, 480))
+def test_contradictions_stand_beside_the_value(fetch, store_folders):
+    (store_folders / "workspace" / "a.png").write_bytes(samples.picture(".jpg", 640, 480))
     said = IMAGE_WORKER | {"seed": 8}
     asset = make_asset(temp_storage_path="a.png", width=512, height=480, generation_settings=said)
     shown = fetch(page_of(asset))

@@ -22,13 +22,8 @@ PNG = samples.picture(".png", 64, 48)
 
 
 @pytest.fixture(autouse=True)
-def stores(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    (tmp_path / "workspace").mkdir()
-    return tmp_path
+def stores(store_folders):
+    return store_folders
 
 
 @pytest.fixture

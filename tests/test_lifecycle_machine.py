@@ -534,14 +534,10 @@ def _unenforced_keys(transactional_db):
 
 @pytest.mark.usefixtures("_unenforced_keys")
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_lost_whatever_is_done_and_wherever_it_is_cut_off(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
+def test_nothing_is_lost_whatever_is_done_and_wherever_it_is_cut_off(store_folders):
     actor = User.objects.create(username="admin")
     run_state_machine_as_test(
-        lambda: Lifecycle(tmp_path, actor),
+        lambda: Lifecycle(store_folders, actor),
         settings=hypothesis_settings(
             max_examples=60,
             stateful_step_count=25,

@@ -25,6 +25,7 @@ from assets.storage import FileFault
 from assets.views.ranged import Unsatisfiable, parse_range, ranged_response
 from tests.factories import make_asset, make_user
 from tests.samples import BLUE, RED, colour_at, is_like, picture, plain, video
+from tests.stores import set_time
 
 MODIFIED = 1_700_000_000.5
 CONTENT = picture(".png")
@@ -138,21 +139,17 @@ def test_a_large_file_is_sent_in_blocks():
 
 
 @pytest.fixture
-def store(settings, tmp_path):
+def store(store_folders):
     """Both stores and the previews in folders of this test; returns the one above them."""
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
     cache.clear()
-    return tmp_path
+    return store_folders
 
 
 def put(store: Path, path: str, content: bytes) -> Path:
     file = store / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
-    os.utime(file, (MODIFIED, MODIFIED))
+    set_time(file, MODIFIED)
     return file
 
 

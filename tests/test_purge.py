@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.storage import FileSystemStorage
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import JSONField, Value
@@ -19,6 +18,7 @@ from assets import dispositions, storage
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.previews import preview_name
 from assets.purge import purge
+from tests import stores
 from tests.factories import make_asset, make_assets
 
 pytestmark = pytest.mark.django_db
@@ -27,29 +27,10 @@ SIGNED = "https://storage.example/storage/v1/object/sign"
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
 
-class FaultyStorage(FileSystemStorage):
-    """A store on a bad day: what it does when told to remove a file with "bad" in its name."""
-
-    remove = None
-
-    def delete(self, name):
-        plainly = super().delete
-        if "bad" in name and FaultyStorage.remove:
-            FaultyStorage.remove(plainly, name)
-        else:
-            plainly(name)
-
-
 @pytest.fixture
-def folder(settings, tmp_path, monkeypatch):
+def folder(store_folders):
     """The folder that has the stores of one test."""
-    monkeypatch.setattr(FaultyStorage, "remove", None)
-    backend = f"{FaultyStorage.__module__}.{FaultyStorage.__qualname__}"
-    settings.STORAGES = settings.STORAGES | {
-        alias: {"BACKEND": backend, "OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    return tmp_path
+    return store_folders
 
 
 @pytest.fixture
@@ -463,7 +444,7 @@ def removing_nothing(plainly, name):
     pass
 
 
-FAULTS = {
+OF_FOLDERS = {
     "error": (raising(OSError(errno.EIO, "I/O")), "The store cannot change the file"),
     "not allowed": (raising(PermissionError()), "The store does not allow changing the file"),
     "of the store's own": (raising(RuntimeError("503 Slow Down")), "The store failed: 503 Slow Down"),
@@ -474,12 +455,20 @@ FAULTS = {
         "The store said that the file is removed, but it is still there",
     ),
 }
+OF_BUCKETS = {
+    "error": (("InternalError",), "The store cannot change the file (InternalError)"),
+    "not allowed": (("AccessDenied",), "The store does not allow changing the file"),
+    "error after success": (("InternalError", True), "The store cannot change the file (InternalError)"),
+    "nothing said": ((), "The store did not say what became of the file"),
+}
+FAULTS = OF_BUCKETS if stores.ON_S3 else OF_FOLDERS
+NOT_ALLOWED = FAULTS["not allowed"][0]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("batch", [1, 200])
 def test_a_fault_of_the_store_is_kept_on_its_entry_and_mended_by_a_later_try(
-    place, leave, monkeypatch, fault, batch
+    place, leave, fail_removing, fault, batch
 ):
     remove, reason = FAULTS[fault]
     bad, *good = make_assets(3)
@@ -488,7 +477,7 @@ def test_a_fault_of_the_store_is_kept_on_its_entry_and_mended_by_a_later_try(
         WorkspaceAsset.objects.filter(pk=asset.pk).update(temp_storage_path=f"user/{name}.png")
         files[asset.pk] = place(f"user/{name}.png")
     leave(bad, *good)
-    monkeypatch.setattr(FaultyStorage, "remove", remove)
+    fail_removing("bad", remove)
     assert purge(batch=batch) == (2, 1)
     assert not any(files[asset.pk].exists() for asset in good)
     entry = entry_of(bad)
@@ -496,7 +485,7 @@ def test_a_fault_of_the_store_is_kept_on_its_entry_and_mended_by_a_later_try(
     assert (entry.files[0]["state"], entry.files[0]["reason"]) == ("failed", reason)
     assert entry.retry_at > timezone.now() + timedelta(minutes=1)
     assert list(Disposition.objects.failing()) == [entry]
-    monkeypatch.setattr(FaultyStorage, "remove", None)
+    fail_removing("bad", None)
     fall_due()
     assert purge() == (1, 0)
     assert not files[bad.pk].exists()
@@ -506,19 +495,19 @@ def test_a_fault_of_the_store_is_kept_on_its_entry_and_mended_by_a_later_try(
     assert not Disposition.objects.failing().exists()
 
 
-def test_what_an_earlier_try_removed_is_still_said_to_be_removed(place, leave, monkeypatch):
+def test_what_an_earlier_try_removed_is_still_said_to_be_removed(place, leave, fail_removing):
     asset = make_asset(temp_storage_path="user/0.png", thumbnail_path="user/bad.jpg")
     place("user/0.png")
     place("user/bad.jpg")
     leave(asset)
-    monkeypatch.setattr(FaultyStorage, "remove", raising(PermissionError()))
+    fail_removing("bad", NOT_ALLOWED)
     assert purge() == (0, 1)
     assert states(asset) == {
         "user/0.png": "removed",
         "user/bad.jpg": "failed",
         "user/0.thumb.webp": "missing",
     }
-    monkeypatch.setattr(FaultyStorage, "remove", None)
+    fail_removing("bad", None)
     fall_due()
     assert purge() == (1, 0)
     assert states(asset) == {
@@ -730,9 +719,9 @@ def test_the_command_counts_departures_by_others_and_writes_nothing():
     assert {entry["purge_after"] for entry in before} == {None}
 
 
-def test_the_command_ends_with_an_error_when_a_file_could_not_be_removed(place, leave, monkeypatch):
+def test_the_command_ends_with_an_error_when_a_file_could_not_be_removed(place, leave, fail_removing):
     asset = make_asset(temp_storage_path="user/bad.png")
     place("user/bad.png")
     leave(asset)
-    monkeypatch.setattr(FaultyStorage, "remove", raising(PermissionError()))
+    fail_removing("bad", NOT_ALLOWED)
     assert run_command("--yes") == (1, {"done": 0, "failed": 1})

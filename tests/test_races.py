@@ -26,14 +26,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(autouse=True)
-def home(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    for alias in ("workspace", "library"):
-        (tmp_path / alias).mkdir()
-    return tmp_path
+def home(store_folders):
+    return store_folders
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
@@ -20,6 +19,7 @@ from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.purge import purge
 from assets.reconcile import RefusedError, reconcile
 from tests.factories import make_asset, make_assets, make_user
+from tests.stores import set_time
 
 pytestmark = pytest.mark.django_db
 
@@ -28,13 +28,9 @@ TWO_DAYS = 2 * 24 * 3600
 
 
 @pytest.fixture(autouse=True)
-def folder(settings, tmp_path):
+def folder(store_folders):
     """The folder that has the stores of one test."""
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    return tmp_path
+    return store_folders
 
 
 @pytest.fixture
@@ -45,7 +41,7 @@ def place(folder):
         path = folder / store / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        os.utime(path, (time.time() - age,) * 2)
+        set_time(path, time.time() - age)
         return path
 
     return put
@@ -341,16 +337,9 @@ def test_odd_names_of_files_stop_nothing(place, folder, name):
     assert found.removed == (1 if os.path.exists(odd) else 2)  # noqa: PTH110
 
 
-def test_a_fault_of_one_orphan_does_not_hold_up_the_others(place, monkeypatch):
+def test_a_fault_of_one_orphan_does_not_hold_up_the_others(place, deny_removing):
     bad, good = place("user/bad.png"), place("user/good.png")
-    plainly = FileSystemStorage.delete
-
-    def delete(self, name):
-        if "bad" in name:
-            raise PermissionError
-        plainly(self, name)
-
-    monkeypatch.setattr(FileSystemStorage, "delete", delete)
+    deny_removing("bad")
     found = report(remove=True)
     assert (found.removed, found.failed) == (1, 1)
     assert not found.is_clean

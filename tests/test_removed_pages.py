@@ -22,13 +22,8 @@ PNG = samples.picture(".png", 64, 48)
 
 
 @pytest.fixture(autouse=True)
-def stores(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    (tmp_path / "workspace").mkdir()
-    return tmp_path
+def stores(store_folders):
+    return store_folders
 
 
 @pytest.fixture
@@ -344,16 +339,11 @@ def test_a_path_that_names_no_place_in_the_store_is_told_and_does_not_fail(look,
     assert found_as(look, entry) == ["purged"]
 
 
-def test_a_file_that_could_not_be_removed_is_told_with_the_next_try(look, delete, stores, monkeypatch):
-    from django.core.files.storage import FileSystemStorage
-
-    def refuse(storage, name):
-        raise PermissionError(13, "Permission denied")
-
+def test_a_file_that_could_not_be_removed_is_told_with_the_next_try(look, delete, stores, deny_removing):
     put(stores, "u/0.png")
     entry = delete(temp_storage_path="u/0.png")
     let_grace_run_out()
-    monkeypatch.setattr(FileSystemStorage, "delete", refuse)
+    deny_removing("0.png")
     purge()
     entry.refresh_from_db()
     assert entry.attempts == 1

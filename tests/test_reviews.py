@@ -141,16 +141,10 @@ def test_of_two_reviewers_at_one_instant_the_later_holds_and_both_are_kept():
 
 
 @pytest.fixture
-def with_file(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    (tmp_path / "workspace").mkdir()
-
+def with_file(store_folders):
     def make(**values):
         key = f"{uuid4()}.png"
-        (tmp_path / "workspace" / key).write_bytes(samples.picture(".png", 8, 8))
+        (store_folders / "workspace" / key).write_bytes(samples.picture(".png", 8, 8))
         return make_asset(temp_storage_path=key, **values)
 
     return make

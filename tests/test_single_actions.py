@@ -25,13 +25,8 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture(autouse=True)
-def stores(settings, tmp_path):
-    settings.STORAGES = settings.STORAGES | {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}}
-        for alias in ("workspace", "library", "previews")
-    }
-    (tmp_path / "workspace").mkdir()
-    return tmp_path
+def stores(store_folders):
+    return store_folders
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import socket
 from pathlib import Path, PurePosixPath
 
 import pytest
-from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from assets.storage import (
     PathFault,
     key_of,
 )
+from tests.stores import set_time
 
 SIGNED = "https://storage.example/storage/v1/object/sign"
 
@@ -135,15 +135,9 @@ def test_a_key_never_leaves_its_store_and_is_its_own_path(path, bucket):
 
 
 @pytest.fixture
-def folder(settings, tmp_path):
-    """The folder of the workspace store, for one test."""
-    place = tmp_path / "workspace"
-    place.mkdir()
-    options = {"location": place}
-    settings.STORAGES = settings.STORAGES | {
-        "workspace": settings.STORAGES["workspace"] | {"OPTIONS": options}
-    }
-    return place
+def folder(store_folders):
+    """The workspace store, for one test."""
+    return store_folders / "workspace"
 
 
 def put(folder: Path, key: str, content: bytes) -> Path:
@@ -163,14 +157,14 @@ def test_a_file_opens_by_any_of_its_paths_and_can_be_sought(folder):
 
 def test_facts_are_those_of_the_file(folder):
     path = put(folder, "user/0.png", b"0123456789")
-    os.utime(path, (1_700_000_000, 1_700_000_000.25))
+    set_time(path, 1_700_000_000)
     facts = WORKSPACE.facts("user/0.png")
     assert facts.size == 10
-    assert facts.modified_at.timestamp() == 1_700_000_000.25
+    assert facts.modified_at.timestamp() == 1_700_000_000
 
 
-def test_the_stores_are_apart():
-    put(settings.DATA_DIR / "library", "user/only-saved.png", b"saved")
+def test_the_stores_are_apart(store_folders):
+    put(store_folders / "library", "user/only-saved.png", b"saved")
     assert LIBRARY.exists("user/only-saved.png")
     assert not WORKSPACE.exists("user/only-saved.png")
 

@@ -31,14 +31,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def data(settings, tmp_path):
+def data(store_folders):
     """The data folder of the test and of its workers."""
-    stores = ("workspace", "library", "previews")
-    places = {
-        alias: settings.STORAGES[alias] | {"OPTIONS": {"location": tmp_path / alias}} for alias in stores
-    }
-    settings.STORAGES = settings.STORAGES | places
-    return tmp_path
+    return store_folders
 
 
 def empty_queue():

@@ -4,13 +4,13 @@ from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.storage import storages
 from django.db import connection, models, transaction
 
 from assets.demo.oddities import add_oddities
 from assets.demo.rows import Plan, plan
 from assets.demo.studio import Report, Sizes, produce
 from assets.models import Job, LibraryAsset, Profile, WorkspaceAsset
+from assets.storage import WORKSPACE, MissingFile
 
 
 class DemoRefused(Exception):  # noqa: N818 (nothing went wrong)
@@ -24,11 +24,22 @@ def build(now: datetime, report: Report, scale: float = 1) -> Plan:
     made = plan(now, scale)
     add_oddities(made)
     _refuse_foreign_assets(made)
-    root = Path(storages["workspace"].path(""))
-    root.mkdir(parents=True, exist_ok=True)
-    _fill_in_sizes(made, produce(made.orders, root, root.with_name("demo_files.jsonl"), report))
+    memory = Path(settings.DATA_DIR) / "demo_files.jsonl"
+    _fill_in_sizes(made, produce(made.orders, _Workspace(), memory, report))
     _write(made)
     return made
+
+
+class _Workspace:
+    def size(self, key: str) -> int | None:
+        try:
+            return WORKSPACE.facts(key).size
+        except MissingFile:
+            return None
+
+    def put(self, key: str, place: Path) -> None:
+        with place.open("rb") as file:
+            WORKSPACE.put(file, key)
 
 
 def _refuse_foreign_assets(made: Plan) -> None:

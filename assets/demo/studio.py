@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from assets.demo.art import Motif
@@ -70,6 +70,7 @@ class Note:
 
 Order = Series | Reel | Note
 Sizes = dict[str, int]
+Places = dict[str, Path]
 Report = Callable[[int, int], None]  # how many of how many files are there
 
 
@@ -80,26 +81,39 @@ def recipe(order: Order) -> str:
 # --- Making ------------------------------------------------------------------
 
 
-def produce(orders: list[Order], root: Path, memory: Path, report: Report) -> Sizes:
+class Shelf(Protocol):
+    """Where the files are to be."""
+
+    def size(self, key: str) -> int | None: ...
+
+    def put(self, key: str, place: Path) -> None:
+        """The file appears under its key at once and whole."""
+
+
+def produce(orders: list[Order], shelf: Shelf, memory: Path, report: Report) -> Sizes:
     """Makes what is not there yet; answers the size of every file."""
     ledger = Memory(memory)
-    sizes, wanted = ledger.sort(orders, root)
+    sizes, wanted = ledger.sort(orders, shelf)
     total = sum(len(order.keys) for order in orders)
     report(len(sizes), total)
-    workshop = root.parent / f".{root.name}-unfinished"
+    workshop = memory.with_name(".demo-unfinished")
     shutil.rmtree(workshop, ignore_errors=True)  # left by a run that was killed
     workshop.mkdir(parents=True)
     try:
-        for order, made in _made(wanted, root, workshop):
-            ledger.add(order, made)
-            sizes |= made
+        for order, made in _made(wanted, workshop):
+            for key, place in made.items():
+                shelf.put(key, place)
+            ledger.add(order, found := {key: place.stat().st_size for key, place in made.items()})
+            sizes |= found
+            for place in made.values():
+                place.unlink()
             report(len(sizes), total)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return sizes
 
 
-def _made(orders: list[Order], root: Path, workshop: Path) -> Iterator[tuple[Order, Sizes]]:
+def _made(orders: list[Order], workshop: Path) -> Iterator[tuple[Order, Places]]:
     if not orders:
         return
     processes = min(len(os.sched_getaffinity(0)), len(orders))
@@ -108,9 +122,7 @@ def _made(orders: list[Order], root: Path, workshop: Path) -> Iterator[tuple[Ord
     try:
         # The longest first, so that no process is left with one at the end.
         queue = sorted(orders, key=_effort, reverse=True)
-        waiting: dict[Future[Sizes], Order] = {
-            pool.submit(make, order, root, workshop): order for order in queue
-        }
+        waiting: dict[Future[Places], Order] = {pool.submit(make, order, workshop): order for order in queue}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
     finally:
@@ -139,16 +151,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def make(order: Order, root: Path, workshop: Path) -> Sizes:
-    """Every file appears under its key at once and whole."""
-    sizes: Sizes = {}
+def make(order: Order, workshop: Path) -> Places:
+    places: Places = {}
     scratch = workshop / recipe(order)
     for key in _written(order, scratch):
-        place = root / key
-        place.parent.mkdir(parents=True, exist_ok=True)
-        sizes[key] = scratch.stat().st_size
-        scratch.replace(place)
-    return sizes
+        places[key] = scratch.rename(f"{scratch}-{len(places)}")
+    return places
 
 
 def _written(order: Order, scratch: Path) -> Iterator[str]:
@@ -192,24 +200,23 @@ class Memory:
         self.path = path
         self.known = dict(_lines(path))
 
-    def sort(self, orders: Iterable[Order], root: Path) -> tuple[Sizes, list[Order]]:
+    def sort(self, orders: Iterable[Order], shelf: Shelf) -> tuple[Sizes, list[Order]]:
         """The sizes of what is there, and the orders that have to be made."""
         sizes: Sizes = {}
         wanted: list[Order] = []
         for order in orders:
-            there = self._there(order, root)
+            there = self._there(order, shelf)
             sizes |= there
             if not there:
                 wanted.append(order)
         return sizes, wanted
 
-    def _there(self, order: Order, root: Path) -> Sizes:
+    def _there(self, order: Order, shelf: Shelf) -> Sizes:
         """Nothing, unless all files of an order are there."""
         wanted, sizes = recipe(order), {}
         for key in order.keys:
             made, size = self.known.get(key, ("", 0))
-            place = root / key
-            if made != wanted or not place.is_file() or place.stat().st_size != size:
+            if made != wanted or shelf.size(key) != size:
                 return {}
             sizes[key] = size
         return sizes

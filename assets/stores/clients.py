@@ -1,9 +1,10 @@
 """How an S3 service is talked to: one client for all threads, and no wait without an end."""
 
 from base64 import b64encode
-from functools import cached_property
+from functools import cache
 from typing import Any
 
+from boto3.session import Session
 from botocore.config import Config
 from django.conf import settings
 from storages.backends.s3 import S3Storage
@@ -21,37 +22,45 @@ class BucketStorage(S3Storage):
     """The storage of django-storages, whose own connections are one for each thread and without limits."""
 
     def get_default_settings(self) -> dict[str, Any]:
-        in_page = settings.WEB_PROCESS
-        config = Config(
-            signature_version="s3v4",
-            # Without a name of its own for each bucket, every service works, and certificates fit.
-            s3={"addressing_style": "path"},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=PAGE_SECONDS if in_page else WORK_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": PAGE_TRIES if in_page else WORK_TRIES},
-            max_pool_connections=CONNECTIONS,
-            tcp_keepalive=True,
-            # Newer checksums than many services know are sent and wanted only where they have to be.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        return super().get_default_settings() | {"client_config": config, "public_url": ""}
+        return super().get_default_settings() | {
+            "client_config": _config(settings.WEB_PROCESS),
+            "public_url": "",
+        }
 
-    @cached_property
+    @property
     def client(self) -> Any:
-        client = self._client(self.endpoint_url)
-        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
-        return client
+        return _client(self.endpoint_url, self.region_name, settings.WEB_PROCESS)
 
-    @cached_property
+    @property
     def signer(self) -> Any:
         """Signs links for browsers, which may know the service by another address."""
-        return self._client(self.public_url or self.endpoint_url)
+        return _client(self.public_url or self.endpoint_url, self.region_name, settings.WEB_PROCESS)
 
-    def _client(self, endpoint_url: str) -> Any:
-        return self._create_session().client(
-            "s3", endpoint_url=endpoint_url, region_name=self.region_name, config=self.client_config
-        )
+
+@cache
+def _config(in_page: bool) -> Config:
+    return Config(
+        signature_version="s3v4",
+        # Without a name of its own for each bucket, every service works, and certificates fit.
+        s3={"addressing_style": "path"},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=PAGE_SECONDS if in_page else WORK_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": PAGE_TRIES if in_page else WORK_TRIES},
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        # Newer checksums than many services know are sent and wanted only where they have to be.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+@cache
+def _client(endpoint_url: str, region_name: str, in_page: bool) -> Any:
+    """With the keys that the environment, a profile or the machine's role has."""
+    options = {"endpoint_url": endpoint_url, "region_name": region_name, "config": _config(in_page)}
+    client = Session().client("s3", **options)
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    return client
 
 
 def _add_md5(params: dict[str, Any], **kwargs: Any) -> None:

@@ -1,5 +1,6 @@
 """One object of a bucket as a file: read in parts, each asked for anew when the connection breaks."""
 
+import contextlib
 import hashlib
 import io
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ class Object(NamedTuple):
 
 
 def _part(answer: dict[str, Any]) -> Part:
-    with answer["Body"] as body:
+    with contextlib.closing(answer["Body"]) as body:
         if "ContentRange" not in answer:
             raise FileFault("The store does not send parts of a file")
         content = body.read()

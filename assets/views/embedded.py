@@ -83,7 +83,7 @@ def _context(asset: WorkspaceAsset | LibraryAsset, settings: Any, store: Store, 
 
 def _read(pk: UUID, store: Store, path: str) -> Embedded:
     stored = store.facts(path)
-    key = f"embedded:{store.alias}:{pk}:{stored.size}:{stored.modified_at.timestamp()}"
+    key = f"embedded:{store.alias}:{pk}:{stored.version}"
     known: Embedded | str | None = cache.get(key)
     if known is None:
         try:

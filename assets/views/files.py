@@ -63,7 +63,7 @@ def report_on(asset: WorkspaceAsset | LibraryAsset, store: Store, path: str) -> 
 
 def _read(asset: WorkspaceAsset | LibraryAsset, store: Store, path: str) -> _Read:
     stored = store.facts(path)
-    key = f"file-report:{store.alias}:{asset.pk}:{stored.size}:{stored.modified_at.timestamp()}"
+    key = f"file-report:{store.alias}:{asset.pk}:{stored.version}"
     known: _Read | None = cache.get(key)
     if known is None:
         with store.open(path) as file:
@@ -72,6 +72,8 @@ def _read(asset: WorkspaceAsset | LibraryAsset, store: Store, path: str) -> _Rea
                 known = _Read(stored.size, format_, inspect(file), "")
             except FileFault as fault:
                 known = _Read(stored.size, format_, None, str(fault))
+                if fault.transient:
+                    return known
         cache.set(key, known, REMEMBER_FOR)
     return known
 

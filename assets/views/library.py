@@ -93,7 +93,9 @@ def _provenance(entry: Disposition, file: FileReport) -> dict[str, Any]:
     facts = [_fact(name, row.get(name)) for name in names]
     for name in ("file", "thumbnail"):
         if copied := (entry.saved or {}).get(name):
-            facts.append(Column(f"sha256 of the {name}", copied["sha256"], copied["sha256"]))
+            # What the store copied by itself has no checksum of ours, but the one that it answers with.
+            kind = next(kind for kind in ("sha256", "etag") if copied.get(kind))
+            facts.append(Column(f"{kind} of the {name}", copied[kind], copied[kind]))
     return {"provenance": facts, **settings_context(row, entry.settings_text, file=file)}
 
 

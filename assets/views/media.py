@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import get_conditional_response
@@ -14,13 +14,14 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_LIBRARY, only_with
-from assets.formats import SNIFF_BYTES, Format, sniff
+from assets.formats import Format
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.previews import preview, preview_name
-from assets.storage import LIBRARY, WORKSPACE, FileFault, Store
+from assets.storage import LIBRARY, WORKSPACE, FileFault, Served, Store
 from assets.views.ranged import ranged_response
 
 FILE_MAX_AGE = 3600  # seconds
+LINK_MAX_AGE = 240  # less than the link itself is good for
 PREVIEW_MAX_AGE = 7 * 24 * 3600
 PLACEHOLDER_MAX_AGE = 60
 
@@ -102,17 +103,26 @@ def removed_preview(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _file(request: HttpRequest, item: _Item) -> HttpResponseBase:
     try:
+        known = item.store.format_of(item.path)
+        served = _served(request, item, known)
+        if link := item.store.link(item.path, served, request.method or "GET"):
+            return _sealed(HttpResponseRedirect(link), LINK_MAX_AGE)
         modified_at = item.store.facts(item.path).modified_at
         file = item.store.open(item.path)
     except FileFault as fault:
         context = {"asset_id": item.pk, "reason": str(fault)}
-        return render(request, "assets/file_fault.html", context, status=404)
-    known = sniff(file.read(SNIFF_BYTES))
-    content_type = known.mime if known else "application/octet-stream"
-    response = ranged_response(request, file, content_type=content_type, modified_at=modified_at)
-    response["Content-Disposition"] = _disposition(request, item, known)
+        status = 503 if fault.transient else 404
+        return render(request, "assets/file_fault.html", context, status=status)
+    response = ranged_response(request, file, content_type=served.content_type, modified_at=modified_at)
+    response["Content-Disposition"] = served.disposition
     # A sandbox is of no origin at all, and Chromium's own player then may not load its video.
     return _sealed(response, FILE_MAX_AGE, same_origin=known is not None and known.asset_type == "video")
+
+
+def _served(request: HttpRequest, item: _Item, known: Format | None) -> Served:
+    """What a browser may take it for; a store that sends it says no more than this."""
+    content_type = known.mime if known else "application/octet-stream"
+    return Served(content_type, _disposition(request, item, known))
 
 
 def _disposition(request: HttpRequest, item: _Item, known: Format | None) -> str:
