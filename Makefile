@@ -1,20 +1,27 @@
 # Everything that is done with this project, from a machine with Python 3.11 or newer and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-lifecycle clean
+.PHONY: help run test test-s3 lint format bench bench-lifecycle clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Serve the dashboard, with a demo workspace if there is no data yet
 	@$(BIN)/python manage.py run
 
 test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What can touch a store; the others run alike whatever the stores are.
+S3_TESTS := $(addprefix tests/test_,$(addsuffix .py,bulk dispositions files_zip history ingest inspector \
+	library_pages media purge reconcile removed_pages reviews single_actions storage))
+
+test-s3: $(VENV)/.test ## Run the tests that touch files once more, with the stores on an S3 server
+	@TEST_STORES=s3 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(S3_TESTS) $(ARGS)
 
 lint: $(VENV)/.test ## Look for mistakes without running anything
 	$(BIN)/ruff check .

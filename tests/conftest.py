@@ -106,10 +106,11 @@ def _patient_statements(monkeypatch):
 def store_folders(settings, tmp_path):
     """The stores of this test; "workspace" and "library" are in them."""
     settings.STORAGES = stores.storages_in(settings, tmp_path)
-    if not stores.ON_S3:
-        for alias in stores.ALIASES:
-            (tmp_path / alias).mkdir()
-    return stores.StoreFolders(tmp_path)
+    if stores.ON_S3:
+        return stores.StoreFolders(tmp_path)
+    for alias in stores.ALIASES:
+        (tmp_path / alias).mkdir()
+    return tmp_path
 
 
 @pytest.fixture

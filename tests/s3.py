@@ -154,8 +154,8 @@ def removal(word: str, code: str = "", removed: bool = False) -> Fault:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode()
         keys, said = bucket_of(environ["PATH_INFO"].strip("/")).keys, ""
         for key in map(unescape, re.findall("<Key>(.*?)</Key>", body)):
-            if word not in key or removed:
-                keys.pop(key, None)
+            if key in keys and (word not in key or removed):
+                keys.pop(key)
             if word not in key:
                 said += f"<Deleted><Key>{escape(key)}</Key></Deleted>"
             elif code:

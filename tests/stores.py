@@ -47,8 +47,9 @@ class StoreFolders:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __truediv__(self, name: str) -> Any:
-        return ObjectPath(name, "") if ON_S3 and name in ALIASES else self.folder / name
+    def __truediv__(self, name: object) -> Any:
+        alias, _, key = str(name).partition("/")
+        return ObjectPath(alias, key) if ON_S3 and alias in ALIASES else self.folder / str(name)
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -120,6 +121,9 @@ class ObjectPath:
 
     def read_bytes(self) -> bytes:
         return server.s3.get_object(**self._names)["Body"].read()
+
+    def read_text(self) -> str:
+        return self.read_bytes().decode()
 
     def stat(self) -> SimpleNamespace:
         facts = server.s3.head_object(**self._names)

@@ -20,6 +20,7 @@ from assets.saving import Labels
 from assets.stores import folders
 from tests import factories, samples
 from tests.factories import make_asset, make_assets, make_job, make_user
+from tests.stores import ON_S3, folders_only
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +58,13 @@ def with_file(put):
         return make_asset(**({"temp_storage_path": key} | values))
 
     return make
+
+
+def copied_by(content):
+    """What a copy of these bytes is known by: an S3 service copies by itself, and answers with their MD5."""
+    if ON_S3:
+        return {"etag": hashlib.md5(content, usedforsecurity=False).hexdigest()}
+    return {"sha256": hashlib.sha256(content).hexdigest()}
 
 
 def sql(statement, *params):
@@ -148,12 +156,8 @@ def test_the_ledger_keeps_of_a_saved_asset_what_the_library_has_no_column_for(ad
     assert is_about(entry.purge_after, timezone.now() + timedelta(hours=24))
     key = f"{asset.user_id}/{asset.pk}"
     assert entry.saved == {
-        "file": {"key": f"{key}.png", "size": len(PNG), "sha256": hashlib.sha256(PNG).hexdigest()},
-        "thumbnail": {
-            "key": f"{key}.thumb.webp",
-            "size": 9,
-            "sha256": hashlib.sha256(b"thumbnail").hexdigest(),
-        },
+        "file": {"key": f"{key}.png", "size": len(PNG)} | copied_by(PNG),
+        "thumbnail": {"key": f"{key}.thumb.webp", "size": 9} | copied_by(b"thumbnail"),
     }
 
 
@@ -344,6 +348,7 @@ def test_an_asset_whose_file_cannot_be_had_stays_and_says_why(admin, home, with_
     assert in_library(home) == {f"{good.user_id}/{good.pk}.png"}
 
 
+@folders_only
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -373,10 +378,12 @@ def test_a_copy_is_what_its_checksum_says(home, put, more):
     data = random.Random(7).randbytes(folders.COPY_BLOCK_BYTES + more)
     put("0.png", data)
     copied = storage.LIBRARY.copy_from(storage.WORKSPACE, "0.png", "1.png")
-    assert copied[:3] == ("1.png", len(data), hashlib.sha256(data).hexdigest())
+    assert copied[:2] == ("1.png", len(data))
+    assert copied_by(data).items() <= copied.as_json().items()
     assert (home / "library" / "1.png").read_bytes() == data
 
 
+@folders_only
 def test_a_full_library_is_a_failure_with_its_reason(admin, home, with_file, monkeypatch):
     asset = with_file()
 

@@ -25,6 +25,7 @@ from assets.storage import WORKSPACE, Store
 from tests.factories import make_user
 from tests.generated import GRAPH, a1111, comfyui, png, stealth, tagged_video, with_chunk
 from tests.samples import noise
+from tests.stores import ALIASES
 
 pytestmark = pytest.mark.django_db
 
@@ -69,8 +70,13 @@ def counts(answer):
     return answer["registered"], answer["there"], answer["failed"]
 
 
-def files_in(store):
-    return sorted(str(path.relative_to(store)) for path in store.rglob("*") if path.is_file())
+def files_in(stores):
+    return sorted(
+        f"{alias}/{path.relative_to(stores / alias)}"
+        for alias in ALIASES
+        for path in (stores / alias).rglob("*")
+        if path.is_file()
+    )
 
 
 # --- What is registered --------------------------------------------------------
