@@ -663,10 +663,11 @@ def test_a_cancel_of_the_first_verb_leaves_the_second(make_files, begin, chunks_
 def test_failures_are_run_once_more(make_files, freeze, run, folder):
     good, bad = make_files(2)
     file = folder / "workspace" / bad.temp_storage_path
-    file.rename(folder / "elsewhere")
+    content = file.read_bytes()
+    file.unlink()
     operation = run(freeze([good, bad], "promote"))
     assert check_sum(operation) == {"done": 1, "gone": 0, "failed": 1, "undone": 0}
-    (folder / "elsewhere").rename(file)
+    file.write_bytes(content)
     bulk.retry(operation)
     assert (operation.failed, operation.state, operation.finished_at) == (0, "running", None)
     assert items_of(operation)[bad.pk] == ("pending", "")

@@ -18,6 +18,7 @@ from assets.storage import FileFault
 from tests.factories import make_asset, make_assets, make_job
 from tests.html import Page
 from tests.samples import picture, video
+from tests.stores import folders_only
 from tests.test_export import peak_of
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +162,7 @@ def test_a_bad_selection_is_answered_with_a_sentence(client, staff, monkeypatch,
 # --- In the middle -----------------------------------------------------------------
 
 
+@folders_only  # of a bucket, another version is not read on
 def test_a_file_that_is_cut_short_while_it_is_sent_breaks_the_archive_off(client, staff, put, store):
     asset = put("a/0.png", PNG + bytes(3 * archive.BLOCK_BYTES))
     client.force_login(staff)
@@ -203,6 +205,7 @@ def test_a_file_that_grows_is_sent_as_long_as_it_was(fetch_zip, put, store, monk
 # --- Sizes ---------------------------------------------------------------------------
 
 
+@folders_only  # the server would be in the memory that is measured
 def test_large_files_are_sent_in_blocks_and_in_flat_memory(client, staff, put, store):
     small, large = put("a/0.bin", b"x"), put("a/1.bin", b"")
     with (store / "a/1.bin").open("r+b") as file:

@@ -25,7 +25,7 @@ from assets.storage import FileFault
 from assets.views.ranged import Unsatisfiable, parse_range, ranged_response
 from tests.factories import make_asset, make_user
 from tests.samples import BLUE, RED, colour_at, is_like, picture, plain, video
-from tests.stores import set_time
+from tests.stores import folders_only, set_time
 
 MODIFIED = 1_700_000_000.5
 CONTENT = picture(".png")
@@ -195,6 +195,7 @@ def test_media_needs_a_login(client, db, store, kind, folder, create, view):
     assert response["Location"].startswith(reverse("login"))
 
 
+@folders_only
 @each_view
 @each_kind
 def test_media_needs_the_permission_to_view_its_kind(client, store, db, kind, folder, create, view):
@@ -242,6 +243,7 @@ def test_one_query_fetches_the_row_with_few_columns(viewer, store, kind, folder,
 # --- Files -------------------------------------------------------------------
 
 
+@folders_only
 @each_kind
 def test_a_file_is_sent_whole(viewer, store, kind, folder, create):
     put(store, f"{folder}/user/0.png", CONTENT)
@@ -257,6 +259,7 @@ def test_a_file_is_sent_whole(viewer, store, kind, folder, create):
     assert body(response) == CONTENT
 
 
+@folders_only
 @pytest.mark.parametrize(
     "path", ["workspace-temp/user/0.png", "https://host/x/workspace-temp/user/0.png?token=1"]
 )
@@ -265,6 +268,7 @@ def test_every_way_to_write_a_path_finds_the_file(viewer, store, path):
     assert body(viewer.get(address("asset_file", workspace_asset(path)))) == CONTENT
 
 
+@folders_only
 @pytest.mark.parametrize(
     ("content", "mime", "extension"),
     [
@@ -284,6 +288,7 @@ def test_the_bytes_say_what_a_file_is(viewer, store, content, mime, extension):
     body(response)
 
 
+@folders_only
 @pytest.mark.parametrize(
     "content",
     [
@@ -304,6 +309,7 @@ def test_an_unknown_file_is_only_ever_a_download(viewer, store, content):
     assert body(response) == content
 
 
+@folders_only
 def test_a_download_has_a_name_with_the_real_extension(viewer, store):
     put(store, "workspace/user/0.png", picture(".webp"))
     asset = workspace_asset("user/0.png")
@@ -327,6 +333,7 @@ def test_media_can_do_nothing_in_a_browser(viewer, store, view, content):
     body(response)
 
 
+@folders_only
 def test_a_video_opened_on_its_own_may_load_itself_and_run_nothing(viewer, store):
     put(store, "workspace/user/0.mp4", video())
     response = viewer.get(address("asset_file", workspace_asset("user/0.mp4")))
@@ -335,6 +342,7 @@ def test_a_video_opened_on_its_own_may_load_itself_and_run_nothing(viewer, store
     body(response)
 
 
+@folders_only
 def test_one_range_is_sent_as_a_part(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     response = viewer.get(address("asset_file", workspace_asset()), headers={"Range": "bytes=10-19"})
@@ -345,6 +353,7 @@ def test_one_range_is_sent_as_a_part(viewer, store):
     assert body(response) == CONTENT[10:20]
 
 
+@folders_only
 def test_a_range_behind_the_end_is_refused(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     response = viewer.get(address("asset_file", workspace_asset()), headers={"Range": "bytes=999999-"})
@@ -353,6 +362,7 @@ def test_a_range_behind_the_end_is_refused(viewer, store):
     assert body(response) == b""
 
 
+@folders_only
 def test_several_ranges_are_answered_with_the_whole_file(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     response = viewer.get(address("asset_file", workspace_asset()), headers={"Range": "bytes=0-1,5-6"})
@@ -360,6 +370,7 @@ def test_several_ranges_are_answered_with_the_whole_file(viewer, store):
     assert body(response) == CONTENT
 
 
+@folders_only
 def test_a_head_has_the_headers_alone(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     response = viewer.head(address("asset_file", workspace_asset()), headers={"Range": "bytes=10-19"})
@@ -370,6 +381,7 @@ def test_a_head_has_the_headers_alone(viewer, store):
     assert body(response) == b""
 
 
+@folders_only
 def test_a_file_that_has_not_changed_is_not_sent_again(viewer, store):
     file = put(store, "workspace/user/0.png", CONTENT)
     url = address("asset_file", workspace_asset())
@@ -394,6 +406,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(viewer, store):
         assert body(response) == CONTENT
 
 
+@folders_only
 def test_a_failed_precondition_is_said(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     response = viewer.get(address("asset_file", workspace_asset()), headers={"If-Match": '"other"'})
@@ -401,6 +414,7 @@ def test_a_failed_precondition_is_said(viewer, store):
     assert body(response) == b""
 
 
+@folders_only
 def test_a_part_is_only_sent_of_the_file_that_is_meant(viewer, store):
     put(store, "workspace/user/0.png", CONTENT)
     url = address("asset_file", workspace_asset())
@@ -421,6 +435,7 @@ def test_a_part_is_only_sent_of_the_file_that_is_meant(viewer, store):
         assert body(response) == CONTENT
 
 
+@folders_only
 @each_kind
 @pytest.mark.parametrize(
     ("path", "reason"),

@@ -20,6 +20,7 @@ from assets.previews import preview_name
 from assets.purge import purge
 from tests import stores
 from tests.factories import make_asset, make_assets
+from tests.stores import folders_only
 
 pytestmark = pytest.mark.django_db
 
@@ -517,6 +518,7 @@ def test_what_an_earlier_try_removed_is_still_said_to_be_removed(place, leave, f
     }
 
 
+@folders_only
 def test_a_folder_in_the_file_s_place_is_a_fault(place, leave):
     asset = make_asset(temp_storage_path="user/0.png")
     place("user/0.png/inside.png")

@@ -19,7 +19,7 @@ from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.purge import purge
 from assets.reconcile import RefusedError, reconcile
 from tests.factories import make_asset, make_assets, make_user
-from tests.stores import set_time
+from tests.stores import folders_only, set_time
 
 pytestmark = pytest.mark.django_db
 
@@ -419,6 +419,7 @@ def test_the_command_refuses_with_a_status_of_its_own(place):
         run_command("reconcile", "--limit", "-1")
 
 
+@folders_only
 def test_a_store_that_cannot_be_listed_is_said_and_nothing_is_removed(place, monkeypatch):
     orphan = place("user/orphan.png")
     plainly = os.scandir

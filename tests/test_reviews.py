@@ -201,14 +201,14 @@ def test_a_verdict_stays_whichever_way_the_asset_leaves_comes_back_and_is_purged
 
 @with_rows
 def test_a_flagged_asset_is_not_saved_nor_copied_by_whoever_does_not_know(
-    with_file, reviewer, admin, tmp_path
+    with_file, reviewer, admin, store_folders
 ):
     asset, other = with_file(), with_file()
     flag = review([asset.pk], verdict=FLAGGED, note="six fingers", reviewer=reviewer).written[0]
     outcomes = dispositions.promote([asset.pk, other.pk], actor=admin)
     assert outcomes[asset.pk] == failed("It was flagged by reviewers: “six fingers”")
     assert outcomes[other.pk] == DONE
-    assert len([path for path in (tmp_path / "library").rglob("*") if path.is_file()]) == 1
+    assert len([path for path in (store_folders / "library").rglob("*") if path.is_file()]) == 1
     assert WorkspaceAsset.objects.filter(pk=asset.pk).exists()
     assert dispositions.promote([asset.pk], actor=admin, despite_flags=flag.pk - 1)[asset.pk].reason
     assert dispositions.promote([asset.pk], actor=admin, despite_flags=flag.pk)[asset.pk] == DONE

@@ -19,7 +19,7 @@ from assets.storage import (
     PathFault,
     key_of,
 )
-from tests.stores import set_time
+from tests.stores import folders_only, set_time
 
 SIGNED = "https://storage.example/storage/v1/object/sign"
 
@@ -178,6 +178,7 @@ def test_a_missing_file_is_a_fault_of_its_own(folder, path):
             look(path)
 
 
+@folders_only
 def test_a_folder_is_not_a_file(folder):
     (folder / "user").mkdir()
     for look in (WORKSPACE.open, WORKSPACE.facts, WORKSPACE.exists):
@@ -231,6 +232,7 @@ def test_links_in_a_circle_are_a_fault(folder):
         WORKSPACE.open("0.png")
 
 
+@folders_only
 def test_a_file_that_may_not_be_read_is_a_fault(folder, monkeypatch):
     put(folder, "0.png", b"content")
 
