@@ -161,6 +161,9 @@ def test_every_connection_notices_by_itself_that_the_other_side_is_gone(data, pr
         # Of a Unix socket, the server's own side reads 0.
         assert "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5" in parameters["options"]
         assert "-c tcp_keepalives_count=3 -c tcp_user_timeout=25000" in parameters["options"]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW client_connection_check_interval")
+        assert cursor.fetchone()[0] == "10s"
 
 
 # --- Sharing -------------------------------------------------------------------

@@ -91,6 +91,7 @@ _NOTICE_LOSS = {
 _SERVER_NOTICES_LOSS = (
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
     " -c tcp_keepalives_count=3 -c tcp_user_timeout=25000"
+    " -c client_connection_check_interval=10s"  # also while a statement runs, or waits for a lock
 )
 
 
