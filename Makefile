@@ -13,7 +13,7 @@ help: ## List what can be made
 run: $(VENV)/.run ## Serve the dashboard, with a demo workspace if there is no data yet
 	@$(BIN)/python manage.py run
 
-test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium)
+test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium-headless-shell, or chromium)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What can touch a store; the others run alike whatever the stores are.
