@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -52,8 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright leaves an event loop running, which Django's ORM refuses to work in."""
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    """Browser tests last: Playwright leaves an event loop running, which Django's ORM refuses to work in.
+
+    Of their files the short ones last, so that no process has a long one to itself in the end.
+    """
+    browser = Counter(item.path for item in items if "browser" in item.path.parts)
+    items.sort(key=lambda item: (item.path in browser, -browser[item.path]))
 
 
 @pytest.fixture(scope="session")
