@@ -18,7 +18,7 @@ test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium-
 
 # What can touch a store; the others run alike whatever the stores are.
 S3_TESTS := $(addprefix tests/test_,$(addsuffix .py,bulk dispositions files_zip history ingest inspector \
-	library_pages media purge reconcile removed_pages reviews single_actions storage))
+	library_pages media purge races reconcile removed_pages reviews single_actions storage worker_kill))
 
 test-s3: $(VENV)/.test ## Run the tests that touch files once more, with the stores on an S3 server
 	@TEST_STORES=s3 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(S3_TESTS) $(ARGS)
