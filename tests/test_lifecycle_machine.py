@@ -30,13 +30,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from assets import dispositions, storage
+from assets import dispositions
 from assets.departure_trigger import RECORDED
 from assets.models import WorkspaceAsset
 from assets.outcomes import State
 from assets.purge import purge
 from assets.reconcile import reconcile
 from assets.storage import LIBRARY, WORKSPACE, PathFault, key_of, thumbnail_beside
+from assets.stores import folders
 from tests.factories import make_job, make_user
 
 # --- The end of a process ------------------------------------------------------
@@ -94,7 +95,7 @@ def crash_after(steps):
             raise
 
     with contextlib.ExitStack() as stack:
-        for owner, name in ((os, "replace"), (os, "remove"), (os, "unlink"), (storage, "_write")):
+        for owner, name in ((os, "replace"), (os, "remove"), (os, "unlink"), (folders, "_write")):
             stack.enter_context(mock.patch.object(owner, name, fuse.guard(getattr(owner, name))))
         stack.enter_context(mock.patch.object(database, "_commit", commit))
         stack.enter_context(database.execute_wrapper(execute))
