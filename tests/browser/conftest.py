@@ -301,9 +301,9 @@ def worker(empty_queue, monkeypatch):
         worker.pass_gate()
         act(*args)
 
-    def advance_and_hang_up(operation_id):
+    def advance_and_hang_up(*args, **kwargs):
         try:
-            advance(operation_id)
+            return advance(*args, **kwargs)
         finally:
             connections.close_all()  # of this thread, so that the database can be dropped
 
