@@ -7,7 +7,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from assets import grants
 from tests.samples import picture, plain
 from tests.test_existing_database import (
     A_DAY,
@@ -15,7 +14,6 @@ from tests.test_existing_database import (
     NOW,
     ORDINARY,
     PRODUCT_TABLES,
-    ROOT,
     Product,
     address,
     identifiers,
@@ -186,13 +184,6 @@ def test_a_role_with_the_printed_rights_does_all_there_is_to_do(board, product):
     assert "assets.W003" not in minimal.checked()
     assert product.snapshot("public") == granted
     assert minimal.live() == ALL_DONE
-
-
-def test_the_docs_show_the_rights_that_are_printed():
-    """Those of ingest apart, which few need."""
-    shown = (ROOT / "docs/deploy/roles.sql").read_text()
-    lines = grants.statements("workspace_dashboard")
-    assert "\n".join(lines[: lines.index(f"-- {grants.INGEST}")]) in shown
 
 
 def different(before, after):
