@@ -4,14 +4,13 @@ Each verb takes a set of ids and who acts, and says of each asset what became of
 with that inside the transaction that did it, so that a record is kept of what happened and nothing else.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from psycopg.types.json import Jsonb
 
 from assets import grants
@@ -33,6 +32,7 @@ from assets.outcomes import (
     together_or_singly,
 )
 from assets.read_only import writes
+from assets.returns import mark_returned, return_rows
 from assets.reviews import objections
 from assets.saving import Copy, Labels, copy_to_library, spoilt
 
@@ -306,36 +306,6 @@ def undo_extensions(extensions: Mapping[int, UUID], *, record: Record = keep_no_
 
 # --- Coming back -------------------------------------------------------------
 
-_RETURN = """
-    INSERT INTO workspace_assets ({columns})
-    SELECT {values}
-    FROM (
-        SELECT entry.row, jsonb_populate_record(NULL::workspace_assets, entry.row) AS asset
-        FROM {ledger} AS entry WHERE entry.id = ANY(%(ids)s)
-    ) AS returning_now
-    ON CONFLICT DO NOTHING
-    RETURNING id
-"""
-# Not those that the database computes itself.
-_COLUMNS = """
-    SELECT attname FROM pg_attribute
-    WHERE attrelid = to_regclass('workspace_assets') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-"""
-_KEYS = "SELECT id, ARRAY(SELECT jsonb_object_keys(row)) FROM {ledger} WHERE id = ANY(%(ids)s) ORDER BY id"
-_MARK_RESTORED = """
-    UPDATE {ledger} SET restored_at = statement_timestamp(), restored_by_id = %(actor)s
-    WHERE id = ANY(%(ids)s)
-"""
-_LEAVE_LIBRARY = """
-    WITH returned AS (
-        DELETE FROM user_library AS kept USING {ledger} AS entry
-        WHERE kept.id = entry.asset_id AND entry.id = ANY(%(ids)s) AND entry.action = 'promoted'
-        RETURNING entry.id, to_jsonb(kept) AS row
-    )
-    UPDATE {ledger} AS entry SET saved = entry.saved || jsonb_build_object('row', returned.row)
-    FROM returned WHERE entry.id = returned.id
-"""
-
 
 @writes
 def restore(disposition_ids: Iterable[int], *, actor: User, record: Record = keep_no_record) -> Outcomes:
@@ -360,39 +330,11 @@ def _bring_back(wanted: dict[int, UUID], actor: User) -> Outcomes:
     open_ids = set(Disposition.objects.restorable().filter(id__in=wanted).values_list("id", flat=True))
     outcomes = {wanted[pk]: failed(_why_not(locked.get(pk))) for pk in wanted if pk not in open_ids}
     ids = [pk for pk in wanted if pk in open_ids]
-    returned = _return_rows(ids)
+    returned = return_rows(ids)
     back = [pk for pk in ids if wanted[pk] in returned]
-    with connection.cursor() as cursor:
-        for sql in (_MARK_RESTORED, _LEAVE_LIBRARY):
-            cursor.execute(sql.format(ledger=Disposition._meta.db_table), {"ids": back, "actor": actor.pk})
+    mark_returned(back, actor)
     taken = failed("An asset with its id, or at its place in the job, is in the workspace already")
     return outcomes | {wanted[pk]: DONE if pk in back else taken for pk in ids}
-
-
-def _return_rows(ids: list[int]) -> set[UUID]:
-    """By the columns that rows had when they left, so that a newer column has its default."""
-    table = {name for (name,) in rows(_COLUMNS, {})}
-    alike: dict[frozenset[str], list[int]] = defaultdict(list)
-    for pk, names in rows(_KEYS.format(ledger=Disposition._meta.db_table), {"ids": ids}):
-        alike[frozenset(table.intersection([*names, "generation_settings"]))].append(pk)
-    return {pk for columns, group in alike.items() for pk in _return_alike(group, sorted(columns))}
-
-
-def _return_alike(ids: list[int], columns: list[str]) -> set[UUID]:
-    quote = connection.ops.quote_name
-    values = {name: f"(asset).{quote(name)}" for name in columns}
-    # The row of jsonb_populate_record cannot tell a null of JSON from one of SQL.
-    values["generation_settings"] = "row -> 'generation_settings'"
-    values["expires_at"] = (
-        "CASE WHEN (asset).expires_at <= statement_timestamp()"
-        " THEN statement_timestamp() + %(lifetime)s ELSE (asset).expires_at END"
-    )
-    sql = _RETURN.format(
-        columns=", ".join(map(quote, columns)),
-        values=", ".join(values.values()),
-        ledger=Disposition._meta.db_table,
-    )
-    return {pk for (pk,) in rows(sql, {"ids": ids, "lifetime": ASSET_LIFETIME})}
 
 
 def _why_not(entry: Disposition | None) -> str:
