@@ -89,11 +89,14 @@ def _not_writable(alias: str) -> Iterator[CheckMessage]:
 
 def _read_by_others(alias: str) -> Iterator[CheckMessage]:
     schema = settings.DASHBOARD_SCHEMA
-    if readers := own_schema.readers(connections[alias], schema):
-        roles = ", ".join(map(connections[alias].ops.quote_name, readers))
+    found = [each for each in own_schema.outsiders(connections[alias], schema) if each.may_use_schema]
+    if found:
+        quoted = connections[alias].ops.quote_name(schema)
+        revoke = own_schema.revocations(quoted, ", ".join(each.grantee for each in found))
+        names = ", ".join(each.name for each in found)
         yield CheckWarning(
-            f"Other roles may read the dashboard's own tables in the schema {schema}: {', '.join(readers)}.",
-            hint=f"Their owner runs: REVOKE ALL ON SCHEMA {schema} FROM PUBLIC, {roles};",
+            f"Others may read or change the dashboard's own tables in the schema {schema}: {names}.",
+            hint=f"Their owner runs: {' '.join(revoke)}",
             obj=schema,
             id="assets.W004",
         )

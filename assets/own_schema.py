@@ -1,6 +1,10 @@
 """The schema of the dashboard's own tables, which nobody else is to read: what people wrote is in it."""
 
+from typing import NamedTuple
+
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from assets.models import Disposition, WorkspaceAsset
 
 # As REVOKE statements: whatever roles other than its owner may do to the schema, and to what is in it.
 _REVOCATIONS = """
@@ -12,7 +16,7 @@ _REVOCATIONS = """
         FROM pg_class
         WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('r', 'p', 'v', 'm', 'S')
         UNION ALL
-        SELECT 'FUNCTION ' || oid::regprocedure, proacl, proowner
+        SELECT 'ROUTINE ' || oid::regprocedure, proacl, proowner
         FROM pg_proc WHERE pronamespace = to_regnamespace(%(schema)s)
     )
     SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role,
@@ -20,20 +24,51 @@ _REVOCATIONS = """
     FROM held, aclexplode(acl) WHERE grantee <> owner AND pg_has_role(owner, 'USAGE')
     ORDER BY role, thing
 """
-# But for superusers, those who read every table by their office, and those who act as the owner.
-_READERS = """
-    SELECT rolname FROM pg_roles AS role
-    WHERE NOT rolsuper AND rolname <> 'pg_read_all_data'
-    AND NOT pg_has_role(role.oid, 'pg_read_all_data', 'USAGE')
-    AND has_schema_privilege(role.oid, to_regnamespace(%(schema)s), 'USAGE')
-    AND EXISTS (
-        SELECT FROM pg_class
-        WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('r', 'p', 'v', 'm')
-        AND NOT pg_has_role(role.oid, relowner, 'MEMBER')
-        AND has_any_column_privilege(role.oid, pg_class.oid, 'SELECT')
-    )
-    ORDER BY rolname
+# Roles that an API takes on for its callers: by the names that products give them, or because a role
+# that logs in takes them on one at a time.
+_IS_OF_AN_API = """
+    (who.rolname IN ('anon', 'authenticated', 'authenticator', 'service_role', 'web_anon', 'web_user')
+        OR EXISTS (
+            SELECT FROM pg_auth_members JOIN pg_roles AS login ON login.oid = member
+            WHERE roleid = who.oid AND login.rolcanlogin AND NOT login.rolinherit
+        ))
 """
+# But for superusers, those who read every table by their office, and those who act as this role. The owner
+# of the assets enters departures into the ledger, by the trigger.
+_OUTSIDERS = f"""
+    WITH own AS (
+        SELECT pg_class.oid, relname FROM pg_class
+        WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind IN ('r', 'p', 'v', 'm')
+        AND relname = ANY (%(tables)s)
+    )
+    SELECT who.rolname, quote_ident(who.rolname), {_IS_OF_AN_API},
+        has_schema_privilege(who.oid, to_regnamespace(%(schema)s), 'USAGE'),
+        array_agg(own.relname::text ORDER BY own.relname)
+    FROM pg_roles AS who JOIN own ON has_table_privilege(who.oid, own.oid, 'SELECT, UPDATE, DELETE, TRUNCATE')
+        OR has_any_column_privilege(who.oid, own.oid, 'SELECT, UPDATE')
+        OR (has_table_privilege(who.oid, own.oid, 'INSERT') AND NOT (
+            own.relname = %(ledger)s AND who.oid = (
+                SELECT relowner FROM pg_class WHERE oid = to_regclass(%(assets)s))))
+    WHERE NOT who.rolsuper AND who.rolname <> current_user AND who.rolname !~ '^pg_'
+        AND NOT pg_has_role(who.oid, (SELECT oid FROM pg_roles WHERE rolname = current_user), 'USAGE')
+        AND NOT pg_has_role(who.oid, 'pg_read_all_data', 'USAGE')
+    GROUP BY who.oid, who.rolname ORDER BY 3 DESC, 1
+"""  # noqa: S608 (of constants)
+_OF_PUBLIC = """
+    SELECT DISTINCT relname::text FROM pg_class, aclexplode(relacl) AS granted
+    WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = ANY (%(tables)s) AND granted.grantee = 0
+    ORDER BY 1
+"""
+
+
+class Outsider(NamedTuple):
+    """Who may read or change tables of the dashboard's own."""
+
+    name: str
+    grantee: str  # as SQL writes it
+    is_of_an_api: bool
+    may_use_schema: bool
+    tables: list[str]
 
 
 def rights_of_others(connection: BaseDatabaseWrapper, schema: str) -> set[tuple[str, str]]:
@@ -49,8 +84,37 @@ def revoke(connection: BaseDatabaseWrapper, rights: set[tuple[str, str]]) -> Non
             cursor.execute(f"REVOKE ALL ON {thing} FROM {role}")
 
 
-def readers(connection: BaseDatabaseWrapper, schema: str) -> list[str]:
-    """The roles that may read a table of the dashboard's own."""
+def outsiders(connection: BaseDatabaseWrapper, schema: str) -> list[Outsider]:
+    """Everybody alone, where everybody may."""
+    parameters = {
+        "schema": schema,
+        "tables": _tables(connection, schema),
+        "ledger": Disposition._meta.db_table,
+        "assets": WorkspaceAsset._meta.db_table,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_READERS, {"schema": schema})
-        return [name for (name,) in cursor.fetchall()]
+        cursor.execute(_OF_PUBLIC, parameters)
+        if public := [name for (name,) in cursor.fetchall()]:
+            return [Outsider("Everybody", "PUBLIC", True, True, public)]
+        cursor.execute(_OUTSIDERS, parameters)
+        return [Outsider(*row) for row in cursor.fetchall()]
+
+
+def _tables(connection: BaseDatabaseWrapper, schema: str) -> list[str]:
+    """In a schema that the product has a part in, those of the models; else all that are there."""
+    with connection.cursor() as cursor:
+        query = "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        cursor.execute(query, [schema])
+        names = {name for (name,) in cursor.fetchall()}
+    if schema != "public":
+        return sorted(names)
+    return sorted(names & set(connection.introspection.django_table_names()))
+
+
+def revocations(schema: str, grantee: str) -> tuple[str, ...]:
+    """What its owner runs; both as SQL writes them."""
+    kinds = ("TABLES", "SEQUENCES", "ROUTINES")
+    statements = [f"REVOKE ALL ON ALL {kind} IN SCHEMA {schema} FROM {grantee};" for kind in kinds]
+    if schema != "public":
+        statements.append(f"REVOKE ALL ON SCHEMA {schema} FROM {grantee};")
+    return tuple(statements)

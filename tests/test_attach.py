@@ -322,11 +322,16 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
         put_files(product)
         found = attach(product, "--no-probe")
         for check, level, *words in (
-            ("row_security", "problem", "public.workspace_assets, public.user_library", "BYPASSRLS;"),
-            ("reading", "problem", "public.profiles (subscription_status, token_balance"),
-            ("reading", "problem", "may not read public.user_library."),
-            ("changing", "problem", "INSERT, UPDATE (expires_at), DELETE in public.workspace_assets"),
-            ("changing", "problem", f"GRANT INSERT, DELETE ON public.user_library TO {role};"),
+            ("row_security", "problem", "workspace_assets, user_library", "BYPASSRLS;"),
+            ("reading", "problem", "may not read profiles, user_library."),
+            ("reading", "problem", f"GRANT SELECT ON public.profiles, public.user_library TO {role};"),
+            ("changing", "problem", "Deleting, and the expiry", "DELETE ON workspace_assets."),
+            ("changing", "problem", "Restoring", f"GRANT DELETE ON public.user_library TO {role};"),
+            (
+                "changing",
+                "note",
+                "manage.py ingest: this role lacks INSERT ON jobs, UPDATE (metadata)",
+            ),
             ("own_schema", "problem", "CREATE SCHEMA dashboard;"),
             ("writing", "problem", "read-only by default"),
             ("time_limit", "warning", "after 8 s"),
@@ -352,7 +357,7 @@ def test_a_superuser_and_an_owner_are_told_that_less_would_do(ready):
         try:
             found = attach(ready, "--no-probe", DATABASE_URL=address(ready.name, role))
             assert among(found, "which_role", "note", "which owns public.workspace_assets")
-            assert among(found, "row_security", "problem", "hide rows of", "public.user_library")
+            assert among(found, "row_security", "problem", "hide rows of", "user_library")
         finally:
             owner.execute("ALTER TABLE workspace_assets OWNER TO postgres")
             owner.execute(identifiers("DROP OWNED BY {}", role))

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 
+from assets import grants
 from assets.attachment.tables import MODELS
 from assets.attachment.verdicts import (
     Check,
@@ -21,17 +22,6 @@ from assets.attachment.verdicts import (
     value,
     warning,
 )
-from assets.models import LibraryAsset, WorkspaceAsset
-
-# What each privilege on a table is for, beyond reading it.
-WRITES: dict[type[Model], dict[str, str]] = {
-    WorkspaceAsset: {
-        "INSERT": "bringing back",
-        "UPDATE (expires_at)": "extending, and locking what leaves",
-        "DELETE": "saving, deleting and expiring",
-    },
-    LibraryAsset: {"INSERT": "saving", "DELETE": "bringing back what was saved"},
-}
 
 
 def _there() -> Iterator[tuple[type[Model], str]]:
@@ -69,9 +59,8 @@ _OWNS = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::reg
 def row_security() -> Iterator[Verdict]:
     """A role that policies apply to would believe a full workspace to be empty."""
     tables = [table for _, table in _there()]
-    hidden = [table for table in tables if value("SELECT row_security_active(%s::regclass)", table)]
     secured = [table for table in tables if value(_IS_SECURED, table)]
-    if hidden:
+    if hidden := grants.filtered():
         yield problem(
             f"Row-level security would hide rows of {listed(hidden)}, so that nothing is read there.",
             "A superuser, or at a hosted product its first role, lets this one see all rows."
@@ -89,56 +78,26 @@ _IS_SECURED = "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass"
 
 
 def reading() -> Iterator[Verdict]:
-    refused = {table: missing for model, table in _there() if (missing := _unreadable(model, table))}
-    for table, missing in refused.items():
-        what = table if missing == ["*"] else f"{table} ({listed(missing)})"
-        grant = f"GRANT SELECT ON {table} TO {role()};"
-        yield problem(f"This role may not read {what}.", "The table's owner grants that.", grant)
-    if not refused and any(_there()):
+    if lacking := grants.missing(grants.TO_LOOK):
+        tables = listed(grant.table for grant in lacking)
+        do = "Their owner grants that; single columns are not enough."
+        yield problem(f"This role may not read {tables}.", do, *grants.in_statements(lacking, role()))
+    elif any(_there()):
         yield ok("This role may read the four tables.")
 
 
-def _unreadable(model: type[Model], table: str) -> list[str]:
-    """The columns that this role may not read; of a table whose rows are copied whole, all or nothing."""
-    if value("SELECT has_table_privilege(%s::regclass, 'SELECT')", table):
-        return []
-    if model in WRITES:
-        return ["*"]
-    query = (
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attname = ANY (%s)"
-        " AND NOT has_column_privilege(attrelid, attnum, 'SELECT')"
-    )
-    wanted = [field.column for field in model._meta.concrete_fields]
-    missing = [name for (name,) in rows(query, table, wanted)]
-    return ["*"] if len(missing) == len(wanted) else missing
-
-
 def changing() -> Iterator[Verdict]:
-    lacking = False
-    for model, table in _there():
-        verbs = WRITES.get(model, {})
-        missing = [verb for verb in verbs if not _may(table, verb)]
-        if missing:
-            lacking = True
-            why = "; ".join(f"{verb} is for {verbs[verb]}" for verb in missing)
-            yield obstacle(
-                f"This role may not {listed(missing)} in {table}.",
-                f"{why}. The table's owner grants that, or set READ_ONLY=1 to browse alone.",
-                f"GRANT {', '.join(missing)} ON {table} TO {role()};",
-            )
-    if not lacking and any(_there()):
-        yield ok("This role may change what saving, deleting, extending and bringing back need.")
-
-
-def _may(table: str, verb: str) -> bool:
-    privilege, _, column = verb.rstrip(")").partition(" (")
-    if not column:
-        return bool(value("SELECT has_table_privilege(%s::regclass, %s)", table, privilege))
-    query = (
-        "SELECT has_column_privilege(attrelid, attnum, %s) FROM pg_attribute"
-        " WHERE attrelid = %s::regclass AND attname = %s"
-    )
-    return bool(value(query, privilege, table, column))
+    purposes = {purpose: needed for purpose, needed in grants.PURPOSES.items() if needed != grants.TO_LOOK}
+    lacks = {purpose: lacking for purpose, needed in purposes.items() if (lacking := grants.missing(needed))}
+    for purpose, lacking in lacks.items():
+        so = f"{purpose}: this role lacks {listed(map(str, lacking))}."
+        if purpose == grants.INGEST:
+            yield note(so, "Where files are to come in by it, the owner runs what manage.py grants prints.")
+            continue
+        do = "The tables' owner grants that, or set READ_ONLY=1 to browse alone."
+        yield obstacle(so, do, *grants.in_statements(lacking, role()))
+    if not lacks and any(_there()):
+        yield ok("This role may do all that saving, deleting, extending, bringing back and ingest need.")
 
 
 # --- A place for the dashboard's own -----------------------------------------
