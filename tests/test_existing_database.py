@@ -143,13 +143,16 @@ class Product:
     do to the tables it could not.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, template=None):
         self.name = self.role = f"product_{uuid4().hex[:12]}"
         self.folder = folder
         with server() as connection:
-            connection.execute(identifiers("CREATE DATABASE {}", self.name))
+            like = template.name if template else "template1"
+            connection.execute(identifiers("CREATE DATABASE {} TEMPLATE {}", self.name, like))
             connection.execute(identifiers("CREATE ROLE {} LOGIN BYPASSRLS", self.role))
             connection.execute(identifiers("GRANT CREATE ON DATABASE {} TO {}", self.name, self.role))
+        if template:
+            return
         with self.connect() as connection:
             fill(connection)
             may = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}"

@@ -38,8 +38,8 @@ class Command(migrate.Command):
     def handle_by_ourselves(
         self, connection: BaseDatabaseWrapper, schema: str, *args: Any, **options: Any
     ) -> None:
-        # What somebody was given on purpose, such as the trigger's owner, stays.
-        given = rights_of_others(connection, schema) if is_prepared(connection, schema) else set()
+        # What was there before stays: the rights of the trigger's owner, or on tables that are none of ours.
+        given = rights_of_others(connection, schema)
         prepare_schema(connection, schema)
         try:
             self.keep_to_ourselves(connection, schema, given)
