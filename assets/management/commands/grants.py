@@ -24,7 +24,9 @@ class Command(BaseCommand):
         lines = [
             "-- A role that sees the rows of every user, and a schema of its own for the dashboard's tables.",
             f"CREATE ROLE {role} LOGIN BYPASSRLS;",
+            f"GRANT {role} TO CURRENT_USER; -- for the next line, where that is no superuser",
             f"CREATE SCHEMA {quote(settings.DASHBOARD_SCHEMA)} AUTHORIZATION {role};",
+            f"REVOKE {role} FROM CURRENT_USER;",
             f"GRANT CONNECT, TEMPORARY ON DATABASE {quote(connection.settings_dict['NAME'])} TO {role};",
             f"GRANT USAGE ON SCHEMA public TO {role};",
             *grants.statements(role, read_only=options["read_only"] or settings.READ_ONLY),
