@@ -2,17 +2,19 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from assets import bulk, clean_up, dispositions, purge, reconcile, tasks
-from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
+from assets.models import CleanUp, Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
 from assets.read_only import ReadOnlyError
 from tests.factories import make_asset
 from tests.html import Page
-from tests.test_access import ACTIONS, Things, asset, everything, things, url_of  # noqa: F401 (fixtures)
+from tests.test_access import ACTIONS, PAGES, REVIEWS, Things, asset, everything, things, url_of  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.django_db
 OFFERS = re.compile(
@@ -49,6 +51,22 @@ def test_no_page_offers_what_would_be_refused(client, request, read_only, role):
     assert "delete_assets" not in client.get("/admin/assets/workspaceasset/").content.decode()
 
 
+def test_the_page_of_a_running_operation_says_that_nothing_is_done_and_asks_for_no_news(
+    client, admin, read_only, settings
+):
+    Operation.objects.filter(pk=read_only.ready.pk).update(state=Operation.State.RUNNING)
+    client.force_login(admin)
+    url, polls, told = f"/operations/{read_only.ready.pk}/", 'hx-trigger="every 1s"', "does nothing for this"
+    page = Page(client.get(url))
+    assert polls not in page.html
+    assert 'http-equiv="refresh"' not in page.html
+    assert told in page.text
+    settings.READ_ONLY = False
+    page = Page(client.get(url))
+    assert polls in page.html
+    assert told not in page.text
+
+
 def test_the_pages_offer_it_otherwise(client, superuser, things):  # noqa: F811
     """Guards the test above."""
     client.force_login(superuser)
@@ -70,6 +88,50 @@ def test_every_action_is_refused_with_the_reason(client, request, read_only, rol
         assert page.status == 403, url
         assert "This dashboard is read only" in page.text, url
     assert everything() == before
+
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def test_no_method_on_any_url_writes_a_row_of_the_products_or_of_what_left(client, superuser, read_only):
+    """Not even what is there already: by the transaction that wrote each row."""
+    client.force_login(superuser)
+    pk = str(read_only.asset.pk)
+    form = {
+        "action": "delete",
+        "ids": pk,
+        "confirm": "1",
+        "verdict": "approved",
+        "name": "mine",
+        "filter": "",
+    }
+    in_the_back_office = {"action": "delete_selected", "_selected_action": pk, "post": "yes", "_save": "1"}
+    before = written()
+    asked = [(url_of(name, read_only), form) for name in sorted({*PAGES, *ACTIONS, *REVIEWS})]
+    asked += [(f"/admin/assets/{end}", in_the_back_office) for end in back_office(read_only)]
+    for url, content in asked:
+        for method in METHODS:
+            kind = "application/x-www-form-urlencoded"
+            assert client.generic(method, url, urlencode(content), kind).status_code < 500, (method, url)
+    assert written() == before
+
+
+def back_office(things):  # noqa: F811
+    rows = {"profile": things.asset.user_id, "job": things.asset.job_id, "libraryasset": things.saved.pk}
+    rows |= {"workspaceasset": things.asset.pk, "disposition": things.entry.pk}
+    for model, pk in rows.items():
+        yield from (f"{model}/{end}" for end in ("", "add/", f"{pk}/change/", f"{pk}/delete/"))
+
+
+def written():
+    """Each row, and which transaction wrote it."""
+    tables = [model._meta.db_table for model in (Profile, Job, WorkspaceAsset, LibraryAsset, Disposition)]
+    with connection.cursor() as cursor:
+        found = {}
+        for table in tables:
+            cursor.execute(f"SELECT xmin::text, ctid::text, row::text FROM {table} AS row ORDER BY ctid")
+            found[table] = cursor.fetchall()
+    return found
 
 
 def test_the_worker_expires_and_purges_nothing_and_leaves_operations_as_they_are(read_only):

@@ -132,7 +132,7 @@ def _context(request: HttpRequest, found: Operation, form: StartForm | None = No
         "summary": _summary(found),
         "past": PAST[found.action],
         "is_stopping": is_stopping,
-        "is_moving": found.is_under_way or is_stopping,
+        "is_moving": (found.is_under_way or is_stopping) and not settings.READ_ONLY,
         "state": _state(found),
         "undo_result": _undo_result(found),
         "results": list(_results(request, found)),
