@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from django.core.checks import run_checks
 
 MANAGE = Path(__file__).parent.parent / "manage.py"
 PATIENCE = 120  # seconds
@@ -74,6 +75,10 @@ def processes_of(folder):
         except OSError:
             continue
     return found
+
+
+def test_a_start_has_nothing_to_warn_of():
+    assert run_checks() == []
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="tells processes by /proc")

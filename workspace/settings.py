@@ -173,7 +173,6 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django_filters",
     "django_htmx",
-    "heroicons",
     "csp",
     "axes",
     "procrastinate.contrib.django",

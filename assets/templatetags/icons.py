@@ -1,4 +1,4 @@
-"""The tags of heroicons, each icon made once: to make one takes as long as to render a card."""
+"""The tags of heroicons in place of its own, each icon made once: that takes as long as to render a card."""
 
 from functools import cache
 
