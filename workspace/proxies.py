@@ -11,6 +11,7 @@ def client_address(request: HttpRequest) -> str:
     nearest = request.META.get("REMOTE_ADDR", "")
     told = [*request.META.get("HTTP_X_FORWARDED_FOR", "").split(","), nearest]
     try:
-        return str(ip_address(told[-1 - settings.TRUSTED_PROXIES].strip()))
+        # Without the zone of a link, which may be any text, and the database takes none.
+        return str(ip_address(told[-1 - settings.TRUSTED_PROXIES].strip().partition("%")[0]))
     except (IndexError, ValueError):
         return nearest
