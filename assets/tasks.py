@@ -1,7 +1,7 @@
 """Background tasks: operations, and what runs by the clock. Each may run twice without harm."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
@@ -22,6 +22,7 @@ KEEP_PREVIEWS_FOR = timedelta(days=8)  # a day longer than assets live
 KEEP_JOBS_FOR = 24  # hours
 KEEP_UNCONFIRMED_FOR = timedelta(days=1)
 MOST_ATTEMPTS = 5
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)  # by the database's clock, from which this host's may differ
 TURN = 5.0  # seconds
 SOON = "* * * * * */15"  # every 15 seconds
 
@@ -169,7 +170,7 @@ async def rescue_stalled_jobs(timestamp: int) -> None:
 
 async def _retry(job: Job) -> None:
     try:
-        await app.job_manager.retry_job(job)
+        await app.job_manager.retry_job(job, retry_at=AT_ONCE)
     except UniqueViolation:
         # Another waits in its place, for its lock: that one does the work.
         await app.job_manager.finish_job(job, status=Status.ABORTED, delete_job=False)

@@ -62,6 +62,16 @@ def test_a_job_left_behind_is_taken_up_again(run_worker):
     assert status_of(left) == "succeeded"
 
 
+def test_a_job_left_behind_is_taken_up_at_once_by_hosts_whose_clocks_differ(run_worker, monkeypatch):
+    an_hour_ahead = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr("procrastinate.utils.utcnow", lambda: an_hour_ahead)
+    left = tasks.trim_previews.defer(timestamp=0)
+    leave_behind(left, attempts=1)
+    tasks.rescue_stalled_jobs.defer(timestamp=0)
+    run_worker()
+    assert status_of(left) == "succeeded"
+
+
 def test_a_job_that_kills_every_worker_is_given_up(run_worker):
     left = tasks.trim_previews.defer(timestamp=0)
     leave_behind(left, attempts=tasks.MOST_ATTEMPTS)
