@@ -20,7 +20,16 @@ from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.models.ledger import RowText, remove_files_alone
 from assets.outcomes import rows
 from assets.read_only import refuse_if_read_only
-from assets.storage import LIBRARY, WORKSPACE, FileFault, PathFault, Store, key_of, thumbnail_beside
+from assets.storage import (
+    LIBRARY,
+    WORKSPACE,
+    FileFault,
+    PathFault,
+    Store,
+    StoreTrouble,
+    key_of,
+    thumbnail_beside,
+)
 
 ORPHAN_AGE = timedelta(hours=24)  # younger ones may be of an asset that is being made, or saved
 SHOWN = 1_000  # of each kind of finding
@@ -244,16 +253,21 @@ def _remove(orphans: list[Orphan], report: Report, progress: Progress) -> None:
 
 def _remove_batch(store: Store, keys: list[str], report: Report) -> None:
     named = named_keys(store, keys)
-    still = [key for key in keys if key not in named and _is_old(store, key)]
-    for fault in store.remove(still).values():
+    unnamed = (key for key in keys if key not in named)
+    for fault in store.remove(list(_old_among(store, unnamed))).values():
         if fault is None:
             report.removed += 1
         else:
             report.failed += 1
 
 
-def _is_old(store: Store, key: str) -> bool:
-    try:
-        return store.facts(key).modified_at < timezone.now() - ORPHAN_AGE
-    except FileFault:
-        return False
+def _old_among(store: Store, keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        try:
+            is_old = store.facts(key).modified_at < timezone.now() - ORPHAN_AGE
+        except StoreTrouble:
+            return  # which takes its time: nobody is to wait for the lock meanwhile, and the rest can
+        except FileFault:
+            continue
+        if is_old:
+            yield key

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from collections import Counter
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
@@ -13,8 +14,8 @@ from assets import dispositions
 from assets.demo.build import build
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.purge import purge
-from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, MissingFile, StoreTrouble
-from assets.stores import clients, copying, objects, uploads
+from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, MissingFile, Served, StoreTrouble
+from assets.stores import buckets, clients, copying, objects, uploads
 from tests import s3, samples
 from tests.factories import make_asset
 
@@ -177,23 +178,44 @@ def test_a_connection_that_breaks_within_a_file_is_made_again(server, breaks):
                 content_of("user/0.png")
 
 
-def test_a_service_that_does_not_answer_is_not_waited_for(server, monkeypatch):
-    put("user/0.png")
+@pytest.fixture
+def silence(server, monkeypatch):
+    """A service that takes requests and does not answer; for a short time, here."""
     released = threading.Event()
+    monkeypatch.setattr(clients, "QUICK_SECONDS", 0.2)
     monkeypatch.setattr(clients, "WORK_SECONDS", 0.2)
     monkeypatch.setattr(clients, "WORK_TRIES", 1)
     clients._config.cache_clear()
     clients._client.cache_clear()
-    try:
-        with (
-            server.failing(lambda environ, start: released.wait(30) and None),
-            pytest.raises(StoreTrouble, match=r"^The store does not answer$"),
-        ):
-            WORKSPACE.facts("user/0.png")
-    finally:
-        released.set()
-        clients._config.cache_clear()
-        clients._client.cache_clear()
+    yield server.failing(lambda environ, start: released.wait(30) and None)
+    released.set()
+    clients._config.cache_clear()
+    clients._client.cache_clear()
+
+
+def test_a_service_that_does_not_answer_is_not_waited_for(server, silence):
+    put("user/0.png")
+    server.requests.clear()
+    with silence:
+        for look in (WORKSPACE.open, WORKSPACE.format_of):
+            with pytest.raises(StoreTrouble, match=r"^The store does not answer$"):
+                look("user/0.png")
+    assert len(server.requests) == 2, "the client has its own tries, which nobody multiplies"
+
+
+@pytest.mark.usefixtures("_few_tries")
+def test_what_holds_locks_asks_a_service_that_does_not_answer_for_a_few_files_alone(
+    server, silence, monkeypatch
+):
+    """Or of hundreds each would be waited for, while nothing can come back."""
+    monkeypatch.setattr(clients, "WORK_SECONDS", 30)
+    monkeypatch.setattr(buckets, "PATIENCE", 0.1)
+    keys = [f"user/{number}.png" for number in range(100)]
+    with silence:
+        results = WORKSPACE.remove(keys)
+    assert all(isinstance(fault, StoreTrouble) for fault in results.values())
+    assert Counter(map(str, results.values()))["The store takes too long to answer"] > 50
+    assert len(server.requests) <= 2 * (16 + 1)  # tries, of those at once and of the removal
 
 
 @pytest.mark.usefixtures("_few_tries")
@@ -364,6 +386,29 @@ def test_a_saved_asset_keeps_its_etag_in_the_ledger_and_its_file_goes_only_while
     Disposition.objects.update(retry_at=None)
     assert purge() == (1, 0)
     assert not WORKSPACE.exists("user/0.png")
+
+
+ODD = ["a b+c%2F%20.png", "ž/日本 ☃.png", "'\"&<>;=?#[]{}|^~`.png", " .png ", "\x85\u2028\U0001f600"]
+
+
+@pytest.mark.parametrize("key", ODD, ids=range(len(ODD)))
+def test_a_key_may_be_of_any_characters(key):
+    put(key)
+    assert [file.key for file in WORKSPACE.walk()] == [key]
+    assert content_of(LIBRARY.copy_from(WORKSPACE, key, key).key, LIBRARY) == PNG
+    link = WORKSPACE.link(key, Served("image/png", "inline"))
+    with urlopen(link) as answer:
+        assert answer.read() == PNG
+    assert WORKSPACE.remove([key]) == {key: None}
+    assert list(WORKSPACE.walk()) == []
+
+
+@pytest.mark.parametrize("key", ["user/\ufffe.png", "user/\uffff.png"], ids=["fffe", "ffff"])
+def test_a_key_that_no_request_can_name_does_not_hold_up_the_others(key):
+    put("user/0.png")
+    results = WORKSPACE.remove(["user/0.png", key])
+    assert results["user/0.png"] is None
+    assert str(results[key]) == "The path has characters that no file name has"
 
 
 # --- Removing ----------------------------------------------------------------

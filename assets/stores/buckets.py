@@ -1,20 +1,23 @@
 """A store that is a bucket of an S3 service, or the part of one behind a prefix."""
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import BinaryIO
 
 from assets.stores.answers import CHANGING, READING, fault_of, told
 from assets.stores.clients import BucketStorage
 from assets.stores.copying import copy_object
-from assets.stores.faults import FileFault, MissingFile
+from assets.stores.faults import FileFault, MissingFile, StoreTrouble
 from assets.stores.keys import check_key
 from assets.stores.objects import Object
 from assets.stores.place import Copied, Place, Served, StoredFacts, StoredFile
 from assets.stores.uploads import upload
 
 DELETED_AT_ONCE = 1_000  # as many as the service takes
+PATIENCE = 60.0  # seconds, after which no more files are looked for: what is locked meanwhile must come free
 LINK_SECONDS = 600  # a player that seeks asks the same address again
 _WITHOUT_BYTES = "The store did not say what became of the file"
 
@@ -24,7 +27,8 @@ class Bucket:
 
     def __init__(self, storage: BucketStorage) -> None:
         self._storage = storage
-        self._client, self._name = storage.client, storage.bucket_name
+        self._client, self._quick = storage.client, storage.quick_client
+        self._name = storage.bucket_name
         self._prefix = f"{storage.location.strip('/')}/".lstrip("/")
 
     def open(self, key: str) -> BinaryIO:
@@ -34,7 +38,7 @@ class Bucket:
         return self._object(key).part(0, size).content
 
     def facts(self, key: str) -> StoredFacts:
-        answer = self._object(key).facts()
+        answer = self._object(key)._replace(client=self._quick).facts()
         return StoredFacts(answer["ContentLength"], answer["LastModified"], answer["ETag"].strip('"'))
 
     def copy_from(self, source: Place, source_key: str, key: str) -> Copied:
@@ -56,12 +60,15 @@ class Bucket:
         remaining = iter(keys)
         with ThreadPoolExecutor(self.copies_at_once) as pool:
             while batch := list(islice(remaining, DELETED_AT_ONCE)):
-                results |= dict(zip(batch, pool.map(self._absence, batch), strict=True))
+                look = partial(self._absence, deadline=time.monotonic() + PATIENCE)
+                results |= dict(zip(batch, pool.map(look, batch), strict=True))
                 results |= self._delete([key for key in batch if results[key] is None])
         return results
 
-    def _absence(self, key: str) -> FileFault | None:
-        """Why there is nothing to remove, where that is sure."""
+    def _absence(self, key: str, deadline: float) -> FileFault | None:
+        """Why there is nothing to remove, where that is sure, or nobody waits for the answer any more."""
+        if time.monotonic() > deadline:
+            return StoreTrouble("The store takes too long to answer")
         try:
             check_key(key)  # what is not a key as it stands would name another file
             self.facts(key)
@@ -78,7 +85,7 @@ class Bucket:
         wanted = {"Objects": [{"Key": self._prefix + key} for key in keys], "Quiet": False}
         try:
             with told(CHANGING):
-                answer = self._client.delete_objects(Bucket=self._name, Delete=wanted)
+                answer = self._quick.delete_objects(Bucket=self._name, Delete=wanted)
         except FileFault as fault:
             return dict.fromkeys(keys, fault)
         # A success as a whole, in which each key may have failed.

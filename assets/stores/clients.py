@@ -12,9 +12,10 @@ from storages.backends.s3 import S3Storage
 from assets.stores.place import plain_md5
 
 CONNECTIONS = 32  # as many as threads may want at once
-# A page must not hang on a store; in the background a copy of some gigabytes is one slow request.
+# A page must not hang on a store, nor rows that are locked; in the background a copy of some gigabytes is
+# one slow request.
 CONNECT_SECONDS = 3
-PAGE_SECONDS, PAGE_TRIES = 15, 2
+QUICK_SECONDS, QUICK_TRIES = 15, 2
 WORK_SECONDS, WORK_TRIES = 120, 5
 
 
@@ -32,20 +33,25 @@ class BucketStorage(S3Storage):
         return _client(self.endpoint_url, self.region_name, settings.WEB_PROCESS)
 
     @property
+    def quick_client(self) -> Any:
+        """For what is asked within a transaction: where a file is, and its removal."""
+        return _client(self.endpoint_url, self.region_name, True)
+
+    @property
     def signer(self) -> Any:
         """Signs links for browsers, which may know the service by another address."""
         return _client(self.public_url or self.endpoint_url, self.region_name, settings.WEB_PROCESS)
 
 
 @cache
-def _config(in_page: bool) -> Config:
+def _config(is_quick: bool) -> Config:
     return Config(
         signature_version="s3v4",
         # Without a name of its own for each bucket, every service works, and certificates fit.
         s3={"addressing_style": "path"},
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=PAGE_SECONDS if in_page else WORK_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": PAGE_TRIES if in_page else WORK_TRIES},
+        read_timeout=QUICK_SECONDS if is_quick else WORK_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": QUICK_TRIES if is_quick else WORK_TRIES},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
         # Newer checksums than many services know are sent and wanted only where they have to be.
@@ -55,9 +61,9 @@ def _config(in_page: bool) -> Config:
 
 
 @cache
-def _client(endpoint_url: str, region_name: str, in_page: bool) -> Any:
+def _client(endpoint_url: str, region_name: str, is_quick: bool) -> Any:
     """With the keys that the environment, a profile or the machine's role has."""
-    options = {"endpoint_url": endpoint_url, "region_name": region_name, "config": _config(in_page)}
+    options = {"endpoint_url": endpoint_url, "region_name": region_name, "config": _config(is_quick)}
     client = Session().client("s3", **options)
     client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client

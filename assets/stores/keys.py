@@ -17,8 +17,9 @@ LIBRARY_BUCKET = "user-library"
 _BUCKETS = (WORKSPACE_BUCKET, LIBRARY_BUCKET)
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-# Control characters, the other system's separator, and halves of characters, which have no bytes.
-_NOT_IN_KEYS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+# Control characters, the other system's separator, halves of characters, which have no bytes, and two that
+# XML does not have: for one of them, a request to remove many files would fail.
+_NOT_IN_KEYS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff\ufffe\uffff]")
 
 
 def key_of(path: str, bucket: str) -> str:

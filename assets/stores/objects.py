@@ -50,18 +50,23 @@ class Object(NamedTuple):
         )
         with told(READING):
             for tries_left in reversed(range(TRIES)):
+                answer = self._answer(wanted)
                 try:
-                    answer = self.client.get_object(**wanted)
-                    return _part(answer)
+                    return _part(answer) if answer else self._empty()
                 except (HTTPClientError, IncompleteReadError):
                     # The client tries again what is not answered, but not what breaks off within an answer.
                     if not tries_left:
                         raise
-                except ClientError as error:
-                    if code_of(error) not in ("InvalidRange", "416"):
-                        raise
-                    return self._empty()
         raise AssertionError("Every try returns or raises")
+
+    def _answer(self, wanted: dict[str, str]) -> dict[str, Any] | None:
+        """None where there are no such bytes."""
+        try:
+            return self.client.get_object(**wanted)
+        except ClientError as error:
+            if code_of(error) not in ("InvalidRange", "416"):
+                raise
+            return None
 
     def _empty(self) -> Part:
         """An object without bytes has no range either."""
