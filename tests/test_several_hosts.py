@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.parse
 from collections import Counter
 from contextlib import suppress
 from subprocess import PIPE
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.conf import global_settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
@@ -22,10 +25,12 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from assets import bulk, clean_up, tasks
-from assets.management.commands.run import worker
+from assets.management.commands.run import web, worker
 from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
-from tests.factories import make_assets
+from tests.factories import make_asset, make_assets
+from tests.test_run import free_port, log_in
 from tests.test_worker_kill import MANAGE, PNG, data, empty_queue  # noqa: F401
+from workspace.listening import wait_until_answers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -296,3 +301,55 @@ def test_hosts_do_not_start_before_the_database_is_prepared_which_two_may_do_at_
     said = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sorted("No migrations to apply" in output for output, _ in said) == [False, True]
+
+
+# --- Pages ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_sites(data, settings):  # noqa: F811
+    """The addresses of two hosts' pages, which share the database alone."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    settings.WEB_PROCESSES, settings.PASSWORD_HASHERS = 1, global_settings.PASSWORD_HASHERS
+    processes, addresses = [], []
+    for name in ("first", "second"):
+        settings.PORT = free_port()
+        environment = os.environ | {"DATABASE_URL": url.geturl(), "DATA_DIR": str(data / name)}
+        processes.append(subprocess.Popen(web().argv, env=environment))
+        addresses.append(f"http://{settings.HOST}:{settings.PORT}")
+    for address in addresses:
+        assert wait_until_answers(f"{address}/healthz", PATIENCE)
+    yield addresses
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
+
+
+def post(opener, url, **fields):
+    [jar] = [handler.cookiejar for handler in opener.handlers if hasattr(handler, "cookiejar")]
+    fields["csrfmiddlewaretoken"] = {cookie.name: cookie.value for cookie in jar}["csrftoken"]
+    opener.open(url, urllib.parse.urlencode(fields).encode()).close()
+
+
+def test_whoever_is_known_on_one_host_is_known_on_the_other_and_so_is_what_they_did(two_sites, admin, staff):
+    first, second = two_sites
+    removed = make_asset()
+    browser, page = log_in(first, "admins", "a good password")
+    assert f'data-asset-id="{removed.pk}"' in page
+    post(browser, f"{first}/assets/{removed.pk}/delete")
+    with browser.open(f"{second}/removed/") as answer:
+        assert str(removed.pk) in answer.read().decode()
+    entry = Disposition.objects.get()
+    post(browser, f"{second}/removed/{entry.pk}/restore")
+    with browser.open(first) as answer:
+        assert f'data-asset-id="{removed.pk}"' in answer.read().decode()
+    post(browser, f"{second}/accounts/logout/")
+    with browser.open(first) as answer:
+        assert answer.url.startswith(f"{first}/accounts/login/")
+    for host in (first, second, first, second):
+        log_in(host, "staff", "wrong")
+    with pytest.raises(urllib.error.HTTPError, match="429"):
+        log_in(first, "staff", "wrong")
+    with pytest.raises(urllib.error.HTTPError, match="429"):
+        log_in(second, "staff", "a good password")
