@@ -48,10 +48,10 @@ def _stores(settings, tmp_path, server):
         "library": bucket("kept", ""),
         "previews": settings.STORAGES["previews"] | {"OPTIONS": {"location": tmp_path / "previews"}},
     }
+    server.requests.clear()
     yield
     for name in ("product", "kept"):
         s3.empty(name)
-    server.requests.clear()
 
 
 def change_workspace(settings, **options):
