@@ -1,11 +1,12 @@
 """All that happened to an asset, also after it has left."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.db.models.fields.json import KT
 from django.urls import reverse
 from django.utils import timezone
@@ -14,6 +15,7 @@ from assets.humanize import instant_text
 from assets.models import Disposition, Extension, Review
 
 MOST_EVENTS = 200
+KINDS: dict[str, type[Model]] = {"left": Disposition, "reviewed": Review, "extended": Extension}
 
 
 class Event(NamedTuple):
@@ -25,16 +27,36 @@ class Event(NamedTuple):
     entry_url: str = ""  # of the ledger
 
 
-def history(asset_id: UUID, *, created_at: datetime | None = None) -> list[Event]:
-    """The latest events, newest first. `created_at` is of the row in the workspace, where there is one."""
-    entries = list(_entries(asset_id))
+class History(NamedTuple):
+    events: list[Event]  # the latest, newest first
+    verdict: Review | None  # that stands
+
+
+def with_kinds(assets: QuerySet) -> QuerySet:
+    """Assets with what kinds of events they have: most have none, which then need not be looked up."""
+    kinds = {kind: model._default_manager.filter(asset_id=OuterRef("id")) for kind, model in KINDS.items()}
+    return assets.annotate(**{f"was_{kind}": Exists(found) for kind, found in kinds.items()})
+
+
+def kinds_of(asset: Any) -> set[str]:
+    return {kind for kind in KINDS if getattr(asset, f"was_{kind}")}
+
+
+def history(
+    asset_id: UUID, *, created_at: datetime | None = None, kinds: Collection[str] = tuple(KINDS)
+) -> History:
+    """`created_at` is of the row in the workspace, where there is one; `kinds` are those to look up."""
+    entries = list(_entries(asset_id)) if "left" in kinds else []
+    reviews = _reviews(asset_id) if "reviewed" in kinds else []
+    extensions = _extensions(asset_id) if "extended" in kinds else []
     events = [*_creation(entries, created_at)]
-    events += (event for review in _reviews(asset_id) for event in _reviewed(review))
-    events += (event for extension in _extensions(asset_id) for event in _extended(extension))
+    events += (event for review in reviews for event in _reviewed(review))
+    events += (event for extension in extensions for event in _extended(extension))
     events += (event for entry in reversed(entries) for event in _left(entry))
     # Of two at the same instant the one that is told later comes first.
     events.sort(key=lambda event: event.at)
-    return events[::-1][:MOST_EVENTS]
+    last = reviews[-1] if reviews else None
+    return History(events[::-1][:MOST_EVENTS], last if last and last.is_standing else None)
 
 
 # --- Rows ------------------------------------------------------------------------

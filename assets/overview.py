@@ -9,6 +9,8 @@ from operator import add
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Subquery
+
 from assets.models import Refresh, Rollup
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.rollups import HOUR, days_after, midnight_of
@@ -137,10 +139,13 @@ def _overview(refresh: Refresh, rows: dict[str, list[Row]]) -> Overview:
 def user_totals(user_id: UUID, assets: WorkspaceAssetQuerySet, *, exact: bool = False) -> UserTotals:
     if exact:
         return _totals([tuple(row.values()) for row in assets.totals_by_type()])
+    counted = _as_counted(user_id)
+    if counted and counted.total.count > MOST_COUNTED:
+        return counted
     first = _totals(assets.totals_of_first(MOST_COUNTED + 1))
     if first.total.count <= MOST_COUNTED:
         return first
-    return _as_counted(user_id) or UserTotals(Amount(MOST_COUNTED), [], is_capped=True)
+    return counted or UserTotals(Amount(MOST_COUNTED), [], is_capped=True)
 
 
 def _totals(rows: Iterable[tuple[str | None, int, int]], as_of: datetime | None = None) -> UserTotals:
@@ -149,10 +154,10 @@ def _totals(rows: Iterable[tuple[str | None, int, int]], as_of: datetime | None 
 
 
 def _as_counted(user_id: UUID) -> UserTotals | None:
-    refresh = Refresh.objects.exclude(as_of=None).first()
+    as_of = Subquery(Refresh.objects.values("as_of")[:1])
     rows = Rollup.objects.filter(kind=Kind.USER, user_id=user_id).order_by("asset_type")
-    found = list(rows.values_list("asset_type", "count", "bytes")) if refresh else []
-    return _totals(found, refresh.as_of) if found else None
+    found = list(rows.values_list("asset_type", "count", "bytes", as_of))
+    return _totals([row[:3] for row in found], found[0][3]) if found else None
 
 
 # --- Sums ------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def asset(store_folders):
 
 
 def told(asset_id, **options):
-    return [(event.text.split(" to 2")[0], event.who) for event in history.history(asset_id, **options)]
+    events = history.history(asset_id, **options).events
+    return [(event.text.split(" to 2")[0], event.who) for event in events]
 
 
 def entry_of(asset_id):
@@ -61,7 +62,7 @@ def test_everything_is_told_newest_first(asset, reviewer, admin):
         ("created", ""),
     ]
     assert told(pk) == expected
-    events = history.history(pk)
+    events = history.history(pk).events
     assert [event.at for event in events] == sorted((event.at for event in events), reverse=True)
     assert events[-1].at == asset.created_at
     assert events[6].note == "six fingers"
@@ -83,7 +84,7 @@ def test_what_an_operation_did_leads_to_it(asset, admin):
     operation = bulk.freeze_ticked([asset.pk], action=Operation.Action.DELETE, actor=admin)
     bulk.start(operation, actor=admin, confirmed=None, options={})
     bulk.advance(operation.pk)
-    left = history.history(asset.pk)[0]
+    left = history.history(asset.pk).events[0]
     assert (left.text, left.who, left.operation_id) == ("deleted", "admins", operation.pk)
 
 
@@ -111,8 +112,38 @@ def test_a_time_that_no_calendar_has_is_left_out(client, asset, admin, created):
 def test_the_live_row_says_when_it_was_made(asset):
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert told(asset.pk) == []
-    assert [event.at for event in history.history(asset.pk, created_at=moment)] == [moment]
+    assert [event.at for event in history.history(asset.pk, created_at=moment).events] == [moment]
     assert told(uuid4()) == []
+
+
+def test_what_kinds_of_events_there_are_is_told_with_the_asset(asset, reviewer, admin):
+    def kinds():
+        return history.kinds_of(history.with_kinds(WorkspaceAsset.objects.all()).get(pk=asset.pk))
+
+    assert kinds() == set()
+    review([asset.pk], verdict=Verdict.WITHDRAWN, reviewer=reviewer)
+    review([make_asset().pk], verdict=Verdict.APPROVED, reviewer=reviewer)
+    assert kinds() == set(), "there was nothing to withdraw"
+    review([asset.pk], verdict=Verdict.FLAGGED, reviewer=reviewer)
+    assert kinds() == {"reviewed"}
+    dispositions.delete([asset.pk], actor=admin)
+    dispositions.restore([entry_of(asset.pk).pk], actor=admin)
+    assert kinds() == {"reviewed", "left"}
+    dispositions.extend([asset.pk], actor=admin)
+    assert kinds() == {"reviewed", "left", "extended"} == set(history.KINDS)
+
+
+def test_the_verdict_is_the_last_that_stands(asset, reviewer, admin):
+    def verdict():
+        found = history.history(asset.pk).verdict
+        return found and (found.verdict, found.reviewer)
+
+    assert verdict() is None
+    review([asset.pk], verdict=Verdict.APPROVED, reviewer=admin)
+    review([asset.pk], verdict=Verdict.FLAGGED, reviewer=reviewer)
+    assert verdict() == ("flagged", reviewer)
+    review([asset.pk], verdict=Verdict.WITHDRAWN, reviewer=admin)
+    assert verdict() is None
 
 
 def test_a_long_history_is_cut_and_takes_three_queries(
@@ -125,7 +156,7 @@ def test_a_long_history_is_cut_and_takes_three_queries(
         dispositions.delete([asset.pk], actor=reviewer)
         dispositions.restore([entry_of(asset.pk).pk], actor=reviewer)
     with django_assert_num_queries(3):
-        events = history.history(asset.pk, created_at=asset.created_at)
+        events = history.history(asset.pk, created_at=asset.created_at).events
     assert [event.note for event in events] == [""] * 6 + [str(number) for number in range(29, 15, -1)]
 
 

@@ -84,6 +84,10 @@ class Review(models.Model):
         return f"{self.asset_id} {self.get_verdict_display()}"
 
     @property
+    def is_standing(self) -> bool:
+        return self.superseded_at is None and self.verdict in STANDING
+
+    @property
     def summary(self) -> str:
         """Who found what, and the beginning of the note."""
         start = f"{self.note[:NOTE_START]}…" if len(self.note) > NOTE_START else self.note

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -9,9 +10,10 @@ from django.views.decorators.http import require_safe
 
 from assets.access import asset_or_404, no_such_asset, viewers_only
 from assets.filters import AssetFilterSet
+from assets.history import history, kinds_of, with_kinds
 from assets.humanize import expiry, since_text
 from assets.models import Job, WorkspaceAsset
-from assets.models.upstream import usernames
+from assets.models.upstream import owner_name
 from assets.pagination import neighbours
 from assets.storage import WORKSPACE
 from assets.views.cards import cards, for_cards, page_url
@@ -29,22 +31,22 @@ MOST_SIBLINGS = 24
 @require_safe
 @viewers_only
 def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    asset = WorkspaceAsset.objects.with_settings_text().filter(id=asset_id).first()
+    asset = whole_rows().filter(id=asset_id).first()
     if asset is None:
         return redirect(where_it_went_or_404(asset_id))
     filterset = AssetFilterSet(request.GET)
     query = filterset.query() if filterset.is_valid() else ""
     rows = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
     siblings = cards(rows[:MOST_SIBLINGS], filterset.now, query)
-    owner = usernames([asset.user_id]).get(asset.user_id)
+    happened = history(asset_id, created_at=asset.created_at, kinds=kinds_of(asset))
     file = report_on(asset, WORKSPACE, asset.temp_storage_path)
     settings_url = page_url("settings_json", asset_id)
     context = {
         "asset": asset,
         "asset_id_text": str(asset_id),
-        "owner": owner,
+        "owner": asset.owner_name,
         "job": Job.objects.filter(id=asset.job_id).first(),
-        "columns": row_columns(asset, owner=owner),
+        "columns": row_columns(asset, owner=asset.owner_name),
         "expiry": expiry(asset.expires_at, filterset.now),
         "created": since_text(asset.created_at, filterset.now),
         "file": file,
@@ -53,11 +55,16 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "compare_url": compare_first_url([asset_id, *(card.id for card in siblings)]),
         "gallery_url": f"{reverse('gallery')}?{query}",
         **around(asset, filterset, query),
-        **review_context(request, asset_id, created_at=asset.created_at),
+        **review_context(request, asset_id, happened),
     }
     # Where one goes on when this asset has left.
     context["after_url"] = context["next_url"] or context["previous_url"] or context["gallery_url"]
     return render(request, "assets/detail.html", context)
+
+
+def whole_rows() -> QuerySet[WorkspaceAsset]:
+    """With what other tables have of an asset, as far as that is told without asking them all."""
+    return with_kinds(WorkspaceAsset.objects.with_settings_text()).annotate(owner_name=owner_name())
 
 
 def where_it_went_or_404(asset_id: UUID) -> str:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from assets.access import RESTORE, VIEW_LIBRARY, only_with, saved_or_404
 from assets.facets import TOTAL_CAP
 from assets.filters import LIBRARY_SORTS, LibraryFilterSet
+from assets.history import history
 from assets.humanize import instant_text, since_text, span_text
 from assets.models import Disposition
 from assets.models.upstream import usernames
@@ -81,7 +82,7 @@ def library_detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "entry": entry,
         **(_provenance(entry, file) if entry else {}),
         **_way_back(request, entry, filterset.now),
-        **review_context(request, asset_id, created_at=None),
+        **review_context(request, asset_id, history(asset_id)),
     }
     return render(request, "assets/library_detail.html", context)
 

@@ -15,6 +15,7 @@ from assets import settings_view
 from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
 from assets.facets import TOTAL_CAP
 from assets.filters import REMOVED_SORTS, RemovedFilterSet
+from assets.history import history
 from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.lossless import encode
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
@@ -108,7 +109,7 @@ def removed_entry(request: HttpRequest, pk: int) -> HttpResponse:
         "purge_after": instant_text(entry.purge_after),
         "purged_at": instant_text(entry.purged_at),
         "restored_at": instant_text(entry.restored_at),
-        **review_context(request, entry.asset_id, created_at=None),
+        **review_context(request, entry.asset_id, history(entry.asset_id)),
         "review_url": "",  # where the asset is, if it is anywhere
     }
     return render(request, "assets/removed_entry.html", context)

@@ -1,6 +1,5 @@
 """Verdicts on assets, given by reviewers and shown with all else that happened to an asset."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from assets import reviews
 from assets.access import REVIEW, only_with
 from assets.forms import MOST_TICKED, ReviewForm, ReviewTickedForm
-from assets.history import MOST_EVENTS, history
+from assets.history import MOST_EVENTS, History
 from assets.models import Review, Verdict
 from assets.views.toasts import after_login, answer, toast
 
@@ -31,13 +30,13 @@ ALREADY = {
 # --- What a page shows -------------------------------------------------------------
 
 
-def review_context(request: HttpRequest, asset_id: UUID, *, created_at: datetime | None) -> dict[str, Any]:
+def review_context(request: HttpRequest, asset_id: UUID, happened: History) -> dict[str, Any]:
     """The verdict on an asset, where to give another, and all that happened to it."""
     may_review = request.user.has_perm(REVIEW)
     return {
-        "verdict": reviews.verdicts([asset_id]).get(asset_id),
+        "verdict": happened.verdict,
         "review_url": reverse("review", args=[asset_id]) if may_review else "",
-        "events": history(asset_id, created_at=created_at),
+        "events": happened.events,
         "most_events": MOST_EVENTS,
     }
 
