@@ -1,6 +1,7 @@
 """Which indexes pages need, and what they say where one is missing."""
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 from assets.indexes import MODELS, SERVES, bytes_per_row, needs
@@ -88,8 +89,10 @@ def test_a_small_table_needs_no_such_words(large_and_anothers, execute, fetch, r
 def test_the_gallery_says_how_old_its_knowledge_of_settings_is(execute, fetch):
     assert "looked through" not in fetch("/assets/", setting="scene_id>3").text, "so few are all tried"
     execute("UPDATE pg_class SET reltuples = 1e7 WHERE oid = 'workspace_assets'::regclass")
+    cache.clear()
     assert "still being looked through" in fetch("/assets/", setting="scene_id>3").text
     KnownSettings.objects.create(complete_at="2026-11-20T10:30Z")
+    cache.clear()
     assert "last looked through on 20 Nov, 10:30" in fetch("/assets/", setting="scene_id").text
     assert "looked through" not in fetch("/assets/", setting="steps=3").text
     assert WorkspaceAsset.objects.count() == 0
