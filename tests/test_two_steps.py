@@ -315,6 +315,24 @@ def test_few_that_only_a_scan_finds_are_not_looked_up(monkeypatch):
     assert estimate(videos, Q(generation_seed=3)).are_few()
 
 
+def test_what_the_list_found_rare_is_not_tried_again_for_its_counts(monkeypatch):
+    monkeypatch.setattr(pagination, "PROBED_FIRST", 1)
+    monkeypatch.setattr(facets, "SAMPLE", 1)
+    make_assets(2, generation_settings={"steps": 3})
+
+    def looks(*, is_listed):
+        filterset = AssetFilterSet(QueryDict("setting=steps>30"))
+        listed = filterset.selection()
+        if is_listed:
+            keyset_page(listed.ordered, filterset.order, sieve=listed.sieve, size=5)
+        with CaptureQueriesContext(connection) as captured:
+            count_facets(filterset)
+        return sum('AS "part"' in query["sql"] for query in captured)
+
+    assert looks(is_listed=False) == 2, "at the first rows, then at all that pass"
+    assert looks(is_listed=True) == 1
+
+
 COLUMNS = {"user": "user", "type": "asset_type", "model": "model_used"}
 
 
