@@ -2,7 +2,7 @@
 
 import re
 from itertools import combinations
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +21,11 @@ class Place(NamedTuple):
     variable: str
     bucket: str  # empty of a folder
     path: PurePosixPath  # of the folder, or the prefix in the bucket
+
+    @property
+    def real_path(self) -> PurePath:
+        """Where links lead: a folder may be another's under two names."""
+        return self.path if self.bucket else Path(self.path).resolve()
 
     @property
     def storage(self) -> dict[str, Any]:
@@ -58,7 +63,8 @@ def place(variable: str, default: Path) -> Place:
 
 
 def _refusal(variable: str, url: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{variable} is {url!r}: write file:///a/folder or s3://bucket/prefix.")
+    shown = re.sub(r"//[^/]*@", "//…@", url)  # somebody may have put keys there
+    return ImproperlyConfigured(f"{variable} is {shown!r}: write file:///a/folder or s3://bucket/prefix.")
 
 
 def service() -> dict[str, str]:
@@ -77,8 +83,8 @@ def service() -> dict[str, str]:
 def refuse_overlap(places: list[Place]) -> None:
     """What lies in two stores would be an orphan of one of them, and be removed from the other."""
     for one, other in combinations(places, 2):
-        shared = one.path.is_relative_to(other.path) or other.path.is_relative_to(one.path)
-        if one.bucket == other.bucket and shared:
+        here, there = one.real_path, other.real_path
+        if one.bucket == other.bucket and (here.is_relative_to(there) or there.is_relative_to(here)):
             raise ImproperlyConfigured(
                 f"{one.variable} and {other.variable} overlap: give each its own place."
             )
