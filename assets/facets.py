@@ -302,7 +302,7 @@ def _told_apart(now: datetime, names: Collection[str]) -> dict[str, Any]:
 def _told_of(listed: Listed, now: datetime) -> Iterator[_Group]:
     """The same of assets that are at hand."""
     for asset in listed.assets:
-        review = listed.verdicts.get(asset.id)
+        review = listed.verdicts.get(asset.pk)
         verdict = review.verdict if review else "none"
         yield _Group("", asset.asset_type, asset.model_used, _expiry(asset.expires_at, now), verdict, 1)
 

@@ -111,7 +111,7 @@ def neighbours(
     queryset: QuerySet, order: Order, row: Model, *, sieve: Sieve | None = None
 ) -> tuple[Any | None, Any | None]:
     """The rows just before and just after a row, which itself need not be in the queryset."""
-    cursor = _cursor_at(row, order)
+    cursor = _cursor_at(row, order, queryset.model)
     before, after = (
         next(_walk(queryset, order, sieve, cursor, backward, 1), None) for backward in (True, False)
     )
@@ -132,10 +132,10 @@ def walk(
         yield [row for _, _, *row in chunk]
         if len(chunk) < size:
             return
-        cursor = _cursor_at(chunk[-1], order)
+        cursor = _cursor_at(chunk[-1], order, queryset.model)
 
 
-def cursor_of(row: Model, order: Order) -> str:
+def cursor_of(row: Any, order: Order) -> str:
     value = getattr(row, order.column)
     if value is None:
         text = "null"
@@ -146,10 +146,10 @@ def cursor_of(row: Model, order: Order) -> str:
     return f"{text}~{row.pk}"
 
 
-def _cursor_at(row: Model | Sequence[Any], order: Order) -> Cursor:
-    """Of a model's row, or of one that begins with a cursor's values."""
-    if isinstance(row, Model):
-        return parse_cursor(type(row), order, cursor_of(row, order))
+def _cursor_at(row: Any, order: Order, model: type[Model]) -> Cursor:
+    """Of a row with names, or of one that begins with a cursor's values."""
+    if hasattr(row, "pk"):
+        return parse_cursor(model, order, cursor_of(row, order))
     return Cursor(*row[:2])
 
 
@@ -245,7 +245,7 @@ def _probed(
             return None
         if found:
             # Not from the last row tried: by now, others may have come or gone before it.
-            cursor = _cursor_at(found[-1], order)
+            cursor = _cursor_at(found[-1], order, ordered.model)
         if len(found) * WORTHWHILE < window:
             return _Left(cursor, limit)
     return None

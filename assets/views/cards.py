@@ -20,7 +20,7 @@ from assets.reviews import verdicts
 PROMPT_START = 160  # characters
 
 _COLUMNS = (
-    "id", "user_id", "asset_type", "file_size_bytes", "duration_seconds", "job_id", "asset_index",
+    "pk", "user_id", "asset_type", "file_size_bytes", "duration_seconds", "job_id", "asset_index",
     "generation_seed", "model_used", "created_at", "expires_at", "width", "height",
 )  # fmt: skip
 
@@ -67,12 +67,16 @@ def prompt_text(start: str) -> str:
 
 
 def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
-    """Only what a card shows: prompts and settings may be long. With the owner's name, by one statement."""
-    return assets.only(*_COLUMNS).annotate(
+    """Only what a card shows, as named tuples: prompts and settings may be long, and models take their time.
+
+    With the owner's name, by one statement.
+    """
+    shown = assets.annotate(
         prompt_start=Left("original_prompt", PROMPT_START + 1),
         content_mode=KT("generation_settings__content_mode"),
         owner_name=owner_name(),
     )
+    return shown.values_list(*_COLUMNS, "prompt_start", "content_mode", "owner_name", named=True)
 
 
 def cards(
@@ -86,13 +90,13 @@ def cards(
     Their verdicts are looked up where they are not known yet.
     """
     assets = list(assets)
-    found = verdicts(asset.id for asset in assets) if found is None else found
+    found = verdicts(asset.pk for asset in assets) if found is None else found
     suffix = f"?{query}" if query else ""
-    return [_card(asset, found.get(asset.id), now, suffix) for asset in assets]
+    return [_card(asset, found.get(asset.pk), now, suffix) for asset in assets]
 
 
 def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card:
-    pk, user_id, job_id = str(asset.id), str(asset.user_id), str(asset.job_id)
+    pk, user_id, job_id = str(asset.pk), str(asset.user_id), str(asset.job_id)
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
         id=pk,

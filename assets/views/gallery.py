@@ -45,7 +45,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     except CursorError as error:
         page, errors = Page([], "", ""), [*errors, str(error)]
     is_paged = bool(request.GET.get("after") or request.GET.get("before"))
-    found = verdicts(asset.id for asset in page.rows)
+    found = verdicts(asset.pk for asset in page.rows)
     counts = count_facets(filterset, None if is_paged or page.after else Listed(page.rows, found))
     context = {
         "filterset": filterset,

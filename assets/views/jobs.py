@@ -51,4 +51,4 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
 def _first_id(parent: Parent, page: Page) -> str:
     """The asset of the least index, which an earlier page may have."""
     first = parent.assets.order_by("asset_index", "id").values_list("id", flat=True).first
-    return str(first() if page.before else page.rows[0].id)
+    return str(first() if page.before else page.rows[0].pk)
