@@ -5,6 +5,7 @@ No number costs more where the table is larger: some stop at a cap, and some are
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models import Count as Counting
+from django.http import QueryDict
 
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
-from assets.pagination import Capped, Count, Order, capped_counts, is_rare
+from assets.pagination import Capped, Count, CountStatement, Order, is_rare
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
 from assets.windows import estimate, first_rows, rows_passing
@@ -104,7 +106,7 @@ def _counted(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
         name: [value for value in values if value not in many.get(name, {})]
         for name, values in options.items()
     }
-    counts = capped_counts(_to_count(filterset, left), time_limit=TIME_LIMIT)
+    counts = _statement(filterset, left).counts(time_limit=TIME_LIMIT)
     found = {name: many.get(name, {}) | _of_options(name, left[name], counts) for name in options}
     for name in options:
         if name not in many and _is_of_all(filterset, name):
@@ -128,6 +130,28 @@ def _is_of_all(filterset: AssetFilterSet, name: str) -> bool:
 
 def _many(counts: Mapping[str, Count]) -> dict[str, Count]:
     return {value: count for value, count in counts.items() if count == Count(FACET_CAP, capped=True)}
+
+
+def _statement(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> CountStatement:
+    if filterset.names() or not filterset.is_valid():
+        return CountStatement.of(_to_count(filterset, options))
+    written = _of_whole_workspace(tuple((name, tuple(values)) for name, values in options.items()))
+    later = filterset.now - written.now
+    params = [param + later if isinstance(param, datetime) else param for param in written.statement.params]
+    return written.statement._replace(params=params)
+
+
+class _Written(NamedTuple):
+    statement: CountStatement
+    now: datetime  # from which all of its times are
+
+
+@lru_cache(maxsize=64)
+def _of_whole_workspace(options: tuple[tuple[str, tuple[str, ...]], ...]) -> _Written:
+    """Kept, since the ORM takes longer to write it than the database to answer."""
+    filterset = AssetFilterSet(QueryDict())
+    wanted = _to_count(filterset, {name: list(values) for name, values in options})
+    return _Written(CountStatement.of(wanted), filterset.now)
 
 
 def _to_count(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, Capped]:

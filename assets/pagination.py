@@ -336,29 +336,46 @@ class Capped(NamedTuple):
     values: Sequence[str] = ()
 
 
+class CountStatement(NamedTuple):
+    """Capped counts as one statement, which may be kept and asked again."""
+
+    wanted: Mapping[str, Capped]
+    sql: str  # empty where nothing can be found
+    params: list[Any]
+
+    @classmethod
+    def of(cls, wanted: Mapping[str, Capped]) -> "CountStatement":
+        statements, params = [], []
+        for key, capped in wanted.items():
+            try:
+                sql, sql_params = _capped_sql(capped)
+            except EmptyResultSet:
+                continue
+            statements.append(sql)
+            params += [key, *sql_params]
+        return cls(wanted, " UNION ALL ".join(statements), params)
+
+    def counts(self, *, time_limit: float | None = None) -> dict[str, dict[str, Count]]:
+        """Each by its key and the value counted, which is empty without `by`.
+
+        Raises TimeLimitError where it takes more than the limit, in seconds.
+        """
+        found = {
+            key: dict.fromkeys(capped.values if capped.by else [""], Count(0))
+            for key, capped in self.wanted.items()
+        }
+        if self.sql:
+            using = next(iter(self.wanted.values())).queryset.db
+            for key, value, number in rows_within(using, time_limit, self.sql, self.params):
+                cap = self.wanted[key].cap
+                found[key][value] = Count(min(number, cap), number > cap)
+        return found
+
+
 def capped_counts(
     wanted: Mapping[str, Capped], *, time_limit: float | None = None
 ) -> dict[str, dict[str, Count]]:
-    """Each count by its key and the value counted (empty without `by`), all from one statement.
-
-    Raises TimeLimitError where it takes more than the limit, in seconds.
-    """
-    found: dict[str, dict[str, Count]] = {key: {} for key in wanted}
-    statements, params = [], []
-    for key, capped in wanted.items():
-        found[key] = dict.fromkeys(capped.values if capped.by else [""], Count(0))
-        try:
-            sql, sql_params = _capped_sql(capped)
-        except EmptyResultSet:
-            continue
-        statements.append(sql)
-        params += [key, *sql_params]
-    if statements:
-        using = next(iter(wanted.values())).queryset.db
-        for key, value, number in rows_within(using, time_limit, " UNION ALL ".join(statements), params):
-            cap = wanted[key].cap
-            found[key][value] = Count(min(number, cap), number > cap)
-    return found
+    return CountStatement.of(wanted).counts(time_limit=time_limit)
 
 
 def _capped_sql(capped: Capped) -> tuple[str, list[Any]]:

@@ -97,7 +97,10 @@ def django_db_setup(django_db_setup, django_db_blocker):
 def _fresh_cache():
     from django.core.cache import cache
 
+    from assets import facets
+
     cache.clear()
+    facets._of_whole_workspace.cache_clear()
 
 
 @pytest.fixture(autouse=True)

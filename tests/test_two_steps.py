@@ -232,6 +232,16 @@ def test_counts_are_exact_or_the_least_that_there_are(assets, monkeypatch, way, 
     assert at_least > 30 or way == "of whole lists" or is_listed
 
 
+def test_counts_of_the_whole_workspace_are_each_of_their_own_moment():
+    make_asset(expires_in=timedelta(days=3.5))
+    filterset = AssetFilterSet(QueryDict("sort=expires_at"))
+    told = []
+    for _ in range(3):
+        told.append([value for value, count in count_facets(filterset).expiries.items() if count.number])
+        filterset.now += timedelta(days=3)
+    assert told == [["7d"], ["24h", "3d", "7d"], ["expired"]]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_page_whose_counts_take_too_long_has_its_assets_and_no_counts(client, staff, monkeypatch):
     monkeypatch.setattr(facets, "TIME_LIMIT", 0.05)
