@@ -430,3 +430,36 @@ def test_the_products_deletes_go_on_when_the_rights_are_taken_away(recorded):
     assert entries_of(product, "nameless") == []
     assert product.manage("departure_trigger").returncode == 1
     assert "assets.W001" in product.manage("check", "--database", "default").stderr
+
+
+def test_rows_that_policies_hide_even_from_their_owner_are_recorded_or_it_is_said(product):
+    """A deletion hands over what it took. Of a truncation rows have to be read, and none is no answer."""
+    grants = [
+        "ALTER ROLE {} NOBYPASSRLS",
+        "ALTER TABLE workspace_assets OWNER TO {}",
+        "ALTER TABLE workspace_assets FORCE ROW LEVEL SECURITY",
+        "GRANT USAGE, CREATE ON SCHEMA dashboard TO {}",
+        "GRANT INSERT ON dashboard.assets_disposition TO {}",
+    ]
+    entered = "SELECT count(*) FROM dashboard.assets_disposition"
+    with a_role(product, *grants) as owner, product.connect() as connection:
+        remove = product.manage("departure_trigger", "--sql", "--remove").stdout
+        connection.execute(remove)
+        connection.execute(identifiers("SET SESSION AUTHORIZATION {}", owner))
+        connection.execute(product.manage("departure_trigger", "--sql").stdout)
+        connection.execute("RESET SESSION AUTHORIZATION")
+        try:
+            with connection.transaction(force_rollback=True):
+                before = connection.execute(entered).fetchone()[0]
+                left = connection.execute("DELETE FROM workspace_assets").rowcount
+                assert left
+                assert connection.execute(entered).fetchone()[0] == before + left
+            with connection.transaction(force_rollback=True):
+                said = []
+                connection.add_notice_handler(lambda notice: said.append(notice.message_primary))
+                connection.execute("TRUNCATE workspace_assets CASCADE")
+                assert "was not recorded" in said[0]
+                assert "row-level security" in said[0]
+        finally:
+            connection.execute("ALTER TABLE workspace_assets NO FORCE ROW LEVEL SECURITY")
+            connection.execute(remove)
