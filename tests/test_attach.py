@@ -348,6 +348,14 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
         assert not among(again, "time_limit", "warning")
 
 
+def test_a_role_that_may_have_one_connection_alone_is_told_so(tmp_path):
+    with made(tmp_path) as product, product.connect() as owner:
+        owner.execute(identifiers("ALTER ROLE {} CONNECTION LIMIT 1", product.role))
+        found = attach(product, "--no-probe")
+    assert among(found, "pooler", "cannot tell", "too many connections")
+    assert among(found, "room", "warning", "room for 0 connections more")
+
+
 def test_a_superuser_and_an_owner_are_told_that_less_would_do(ready):
     role = f"owner_{uuid4().hex[:12]}"
     with ready.connect() as owner:

@@ -151,6 +151,11 @@ def test_on_an_existing_database_our_schema_is_dashboard(tmp_path):
         ({"TIME_ZONE": "Mars"}, "TIME_ZONE is 'Mars': write a name such as UTC or Europe/Prague."),
         ({"PURGE_GRACE_HOURS": "-1"}, "PURGE_GRACE_HOURS is -1: it must be from 0 to 8760."),
         (
+            {"DATABASE_URL": "postgres://dashboard:se/cret@localhost/product"},  # which must not be repeated
+            "DATABASE_URL is not understood: write postgres://USER:PASSWORD@HOST:PORT/DATABASE,"
+            " with special characters as %XX.",
+        ),
+        (
             {"DATABASE_URL": "mysql://root@localhost/product"},
             "DATABASE_URL must begin with postgres:// and name a PostgreSQL database.",
         ),

@@ -173,6 +173,7 @@ def _sessions() -> tuple[int, int, int]:
     """Of one that is in no transaction: as announced and as it is; and of another meanwhile."""
     parameters = connection.get_connection_params()
     with (
+        connection.wrap_database_errors,
         psycopg.connect(**parameters, autocommit=True) as idle,
         psycopg.connect(**parameters, autocommit=True) as other,
     ):
