@@ -116,6 +116,13 @@ def add(name: str, key: str, content: bytes, *, etag: str = "") -> None:
     backend.put_object(name, key, content, etag=etag or None)
 
 
+def content_of(name: str, key: str) -> bytes:
+    try:
+        return bucket_of(name).keys[key].value
+    except KeyError:
+        raise FileNotFoundError(key) from None
+
+
 def answer(method: str, body: str) -> Fault:
     """A fault: a success that says something else."""
 

@@ -1,20 +1,31 @@
 """The stores of a test: folders of its own, or with TEST_STORES=s3 buckets of a server in this process."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
+from botocore.client import BaseClient
+from django.http import HttpResponse
+from django.test import Client
 
 ON_S3 = os.environ.get("TEST_STORES") == "s3"
 ALIASES = ("workspace", "library")
 BUCKETS = {alias: f"the-{alias}" for alias in ALIASES}
 PREFIX = "some/where"
 
-# Of faults that only one kind of store can have.
-folders_only = pytest.mark.skipif(ON_S3, reason="a fault that only folders have")
+
+def folders_only(reason: str) -> pytest.MarkDecorator:
+    """Of a test about what no S3 server has."""
+    return pytest.mark.skipif(ON_S3, reason=f"only folders: {reason}")
+
 
 server: Any = None
 
@@ -34,11 +45,40 @@ def start_server() -> None:
     server.s3 = client
 
 
+def host() -> str:
+    """Where browsers are sent for files; empty where they come from the dashboard."""
+    return urlsplit(server.url).netloc if ON_S3 else ""
+
+
 def empty_buckets() -> None:
     from tests import s3
 
     for bucket in BUCKETS.values():
         s3.empty(bucket)
+
+
+def empty(home: Any) -> None:
+    """The stores of a test, amidst it."""
+    if ON_S3:
+        empty_buckets()
+        return
+    for alias in ALIASES:
+        shutil.rmtree(home / alias, ignore_errors=True)
+        (home / alias).mkdir()
+
+
+@contextmanager
+def changes_by(guard: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Whatever would change something on an S3 server, done by what guards it."""
+    plainly = BaseClient._make_api_call
+
+    def call(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        if operation.startswith(("Get", "Head", "List")):
+            return plainly(client, operation, params)
+        return guard(plainly)(client, operation, params)
+
+    with mock.patch.object(BaseClient, "_make_api_call", call):
+        yield
 
 
 class StoreFolders:
@@ -83,11 +123,7 @@ class ObjectPath:
         return ObjectPath(self.alias, f"{self.key}/{name}".lstrip("/"))
 
     def __fspath__(self) -> str:
-        """An object is no place on this machine: what needs one is a test of folders."""
-        pytest.skip("only folders have this fault")
-
-    def symlink_to(self, target: object) -> None:
-        pytest.skip("only folders have links")
+        raise TypeError("An object is no place on this machine: say folders_only, and why.")
 
     @property
     def name(self) -> str:
@@ -114,13 +150,17 @@ class ObjectPath:
         pass
 
     def write_bytes(self, content: bytes) -> None:
-        server.s3.put_object(**self._names, Body=content)
+        from tests import s3
+
+        s3.add(BUCKETS[self.alias], self._names["Key"], content)
 
     def write_text(self, text: str) -> None:
         self.write_bytes(text.encode())
 
     def read_bytes(self) -> bytes:
-        return server.s3.get_object(**self._names)["Body"].read()
+        from tests import s3
+
+        return s3.content_of(BUCKETS[self.alias], self._names["Key"])
 
     def read_text(self) -> str:
         return self.read_bytes().decode()
@@ -171,6 +211,19 @@ def set_time(path: Path | ObjectPath, timestamp: float) -> None:
 
 def cut_short(path: Path | ObjectPath, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
+
+
+class Browser(Client):
+    """Goes on to the S3 server where it is sent there, for the same part."""
+
+    def request(self, **request: Any) -> Any:
+        response = super().request(**request)
+        location = response.headers.get("Location", "")
+        if not (ON_S3 and location.startswith(server.url)):
+            return response
+        headers = {"Range": request["HTTP_RANGE"]} if "HTTP_RANGE" in request else {}
+        with urlopen(Request(location, method=request["REQUEST_METHOD"], headers=headers)) as answer:
+            return HttpResponse(answer.read(), status=answer.status, headers=dict(answer.headers))
 
 
 def storages_in(settings: Any, folder: Path) -> dict[str, Any]:

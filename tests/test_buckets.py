@@ -1,6 +1,7 @@
 """Stores that are buckets of an S3 service: what it is asked, and what becomes of all that it may answer."""
 
 import io
+import re
 import threading
 from collections import Counter
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.utils import timezone
 from assets import dispositions
 from assets.demo.build import build
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
+from assets.outcomes import State
 from assets.purge import purge
 from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, MissingFile, Served, StoreTrouble
 from assets.stores import buckets, clients, copying, objects, uploads
@@ -104,6 +106,16 @@ def test_a_file_without_bytes_is_one():
     assert content_of("user/empty.png") == b""
     assert WORKSPACE.format_of("user/empty.png") is None
     assert WORKSPACE.facts("user/empty.png").size == 0
+
+
+def test_what_would_be_a_folder_is_no_file():
+    put("user/0.png/inside.png")
+    for path in ("user", "user/0.png"):
+        assert not WORKSPACE.exists(path)
+        with pytest.raises(MissingFile):
+            WORKSPACE.open(path)
+    assert isinstance(WORKSPACE.remove(["user/0.png"])["user/0.png"], MissingFile)
+    assert WORKSPACE.exists("user/0.png/inside.png")
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_never_half_of_each(monkeypatch):
@@ -409,6 +421,30 @@ def test_a_key_that_no_request_can_name_does_not_hold_up_the_others(key):
     results = WORKSPACE.remove(["user/0.png", key])
     assert results["user/0.png"] is None
     assert str(results[key]) == "The path has characters that no file name has"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_few_tries")
+@pytest.mark.parametrize(("code", "status", "kind", "reason"), REFUSALS)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_what_may_not_be_read_or_written_stays_and_is_saved_later(
+    server, admin, code, status, kind, reason, method
+):
+    put("user/good.png")
+    put("user/bad.png")
+    good, bad = (make_asset(temp_storage_path=f"user/{name}.png") for name in ("good", "bad"))
+    key = "user/bad.png" if method == "GET" else f"{bad.pk}.png"
+    with server.failing(s3.refusal(code, status, method=method, key=key)):
+        outcomes = dispositions.promote([good.pk, bad.pk], actor=admin)
+    assert outcomes[good.pk].state == State.DONE
+    assert outcomes[bad.pk].state == State.FAILED
+    words = reason if method == "GET" else reason.replace("reading", "changing").replace("read", "change")
+    assert re.fullmatch(words, outcomes[bad.pk].reason)
+    assert WorkspaceAsset.objects.get() == bad
+    assert content_of("user/bad.png") == PNG
+    assert len(s3.bucket_of("kept").keys) == 1
+    assert dispositions.promote([bad.pk], actor=admin)[bad.pk].state == State.DONE
+    assert content_of(LibraryAsset.objects.get(pk=bad.pk).storage_path, LIBRARY) == PNG
 
 
 # --- Removing ----------------------------------------------------------------

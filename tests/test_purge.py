@@ -230,6 +230,7 @@ def test_a_path_that_names_no_place_is_settled_as_outside(place, folder, leave, 
     assert copy.exists()
 
 
+@folders_only("it has links")
 def test_a_link_out_of_the_store_is_not_followed(place, folder, leave):
     secret = folder / "secret.png"
     secret.write_bytes(b"not ours")
@@ -518,7 +519,7 @@ def test_what_an_earlier_try_removed_is_still_said_to_be_removed(place, leave, f
     }
 
 
-@folders_only
+@folders_only("what would be a folder of a bucket is nothing")
 def test_a_folder_in_the_file_s_place_is_a_fault(place, leave):
     asset = make_asset(temp_storage_path="user/0.png")
     place("user/0.png/inside.png")

@@ -178,7 +178,7 @@ def test_a_missing_file_is_a_fault_of_its_own(folder, path):
             look(path)
 
 
-@folders_only
+@folders_only("what would be a folder of a bucket is nothing")
 def test_a_folder_is_not_a_file(folder):
     (folder / "user").mkdir()
     for look in (WORKSPACE.open, WORKSPACE.facts, WORKSPACE.exists):
@@ -186,6 +186,7 @@ def test_a_folder_is_not_a_file(folder):
             look("user")
 
 
+@folders_only("it has pipes and sockets")
 def test_a_pipe_or_socket_is_not_waited_for(folder):
     os.mkfifo(folder / "pipe.png")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -200,6 +201,7 @@ def test_a_pipe_or_socket_is_not_waited_for(folder):
             WORKSPACE.open(path)
 
 
+@folders_only("it has links")
 @pytest.mark.parametrize("target", ["../secret.txt", "../workspace-beside/secret.txt"])
 def test_a_link_out_of_the_store_is_refused(folder, target):
     put(folder.parent, "secret.txt", b"secret")
@@ -210,6 +212,7 @@ def test_a_link_out_of_the_store_is_refused(folder, target):
             look("0.png")
 
 
+@folders_only("it has links")
 def test_a_linked_folder_out_of_the_store_is_refused(folder):
     put(folder.parent, "elsewhere/secret.txt", b"secret")
     (folder / "user").symlink_to(folder.parent / "elsewhere")
@@ -217,6 +220,7 @@ def test_a_linked_folder_out_of_the_store_is_refused(folder):
         WORKSPACE.open("user/secret.txt")
 
 
+@folders_only("it has links")
 def test_links_within_the_store_and_of_the_store_are_followed(folder, settings):
     put(folder, "user/0.png", b"content")
     (folder / "1.png").symlink_to("user/0.png")
@@ -226,13 +230,14 @@ def test_links_within_the_store_and_of_the_store_are_followed(folder, settings):
         assert file.read() == b"content"
 
 
+@folders_only("it has links")
 def test_links_in_a_circle_are_a_fault(folder):
     (folder / "0.png").symlink_to("0.png")
     with pytest.raises(FileFault, match=r"^The store cannot read the file$"):
         WORKSPACE.open("0.png")
 
 
-@folders_only
+@folders_only("refusals of an S3 server are in test_buckets.py")
 def test_a_file_that_may_not_be_read_is_a_fault(folder, monkeypatch):
     put(folder, "0.png", b"content")
 
