@@ -250,6 +250,11 @@ def test_a_role_that_cannot_see_every_row_is_refused_and_removes_no_file(board, 
     assert blind.files() == {f"workspace/{ADA}/{pk}.png" for pk in assets}
 
 
+def test_a_service_that_starts_too_early_says_so_beside_the_products_own_migrations(board):
+    done = board(DASHBOARD_SCHEMA="not_made_yet").manage("run", "--only", "worker")
+    assert (done.returncode, done.stderr.count("run manage.py migrate first")) == (1, 1)
+
+
 # --- Read only ---------------------------------------------------------------------------
 
 READ_ONLY = "This dashboard is read only: nothing is saved, deleted, extended, brought back or added here."
