@@ -87,7 +87,7 @@ def is_unused() -> bool:
 def how_to_log_in() -> str:
     people = list(User.objects.filter(username__in=LOGINS))
     if len(people) < len(LOGINS):
-        return "Make a log-in with: manage.py createsuperuser"
+        return "manage.py createsuperuser makes a log-in that may manage the others."
     if all(person.check_password(demo_password()) for person in people):
         return f"Log in as {', '.join(LOGINS)}; the password of each is {demo_password()}"
     return f"Log in as {', '.join(LOGINS)}; manage.py demo sets their password anew."
