@@ -16,9 +16,11 @@ run: $(VENV)/.run ## Serve the dashboard, with a demo workspace if there is no d
 test: $(VENV)/.test ## Run the tests (those in a browser want Debian's chromium-headless-shell, or chromium)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# What can touch a store; the others run alike whatever the stores are.
-S3_TESTS := $(addprefix tests/test_,$(addsuffix .py,bulk dispositions files_zip history ingest inspector \
-	library_pages media purge races reconcile removed_pages reviews single_actions storage worker_kill))
+# What asks the stores for files. The others do not, or have a store of their own whatever these are.
+S3_TESTS := $(addprefix tests/test_,$(addsuffix .py,bulk dispositions lifecycle_machine access attach compare_pages \
+	files_zip history ingest inspector library_pages media operation_pages purge races reconcile \
+	removed_pages reviews single_actions status storage worker_kill)) \
+	$(addprefix tests/browser/test_,$(addsuffix .py,compare gallery video))
 
 test-s3: $(VENV)/.test ## Run the tests that touch files once more, with the stores on an S3 server
 	@TEST_STORES=s3 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(S3_TESTS) $(ARGS)
