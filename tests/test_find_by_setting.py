@@ -153,7 +153,7 @@ ALL_OF_THEM = [(["steps"], name, (Decimal("7"), "7")) for name in ("=", "!=", *C
 ALL_DIGITS = [(["steps"], name, (Decimal(text), text)) for text in LONG for name in ("=", *COMPARE)]
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(st.lists(shapes, min_size=1, max_size=12), st.lists(conditions, min_size=8, max_size=12))
 @example(EVERY_KIND, ALL_OF_THEM)
 @example(
