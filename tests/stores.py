@@ -20,6 +20,8 @@ ON_S3 = os.environ.get("TEST_STORES") == "s3"
 ALIASES = ("workspace", "library")
 BUCKETS = {alias: f"the-{alias}" for alias in ALIASES}
 PREFIX = "some/where"
+# Of a program whose stores are folders in its DATA_DIR, whatever those of the tests are.
+IN_DATA_DIR = {"WORKSPACE_STORE": "", "LIBRARY_STORE": ""}
 
 
 def folders_only(reason: str) -> pytest.MarkDecorator:

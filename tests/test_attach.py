@@ -14,6 +14,7 @@ import pytest
 from assets.attachment import page, server
 from assets.attachment.server import difference
 from assets.attachment.verdicts import Finding, problem, warning
+from tests.stores import IN_DATA_DIR
 from tests.test_existing_database import ADA, JOB, ROOT, Product, address, identifiers
 from tests.test_existing_database import server as superuser
 from tests.test_replica import FOLLOWED
@@ -29,11 +30,9 @@ def run(product, *arguments, **environment):
         "DATA_DIR": str(product.folder),
         "DEBUG": "1",
         "COLUMNS": str(COLUMNS),
-        "WORKSPACE_STORE": "",
-        "LIBRARY_STORE": "",
     }
     command = [sys.executable, "manage.py", "attach", *arguments, "--no-color"]
-    given = os.environ | variables | environment
+    given = os.environ | IN_DATA_DIR | variables | environment
     return subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tests.stores import IN_DATA_DIR
 from workspace.routers import UPSTREAM_MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,7 +176,7 @@ class Product:
         }
         return subprocess.run(
             [sys.executable, *arguments],
-            env=os.environ | variables | environment,
+            env=os.environ | IN_DATA_DIR | variables | environment,
             cwd=ROOT,
             input=given,
             capture_output=True,

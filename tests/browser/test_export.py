@@ -4,7 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from django.conf import settings
+from django.core.files.storage import storages
 from playwright.sync_api import expect
 
 
@@ -39,8 +39,8 @@ def test_the_files_of_a_selection_are_downloaded_and_stay_selected(visit, worksp
         assert opened.testzip() is None
         rows = [json.loads(line) for line in opened.read("manifest.jsonl").decode().splitlines()]
         sent = {row["id"]: opened.read(row["file"]) for row in rows}
-    store = Path(settings.STORAGES["workspace"]["OPTIONS"]["location"])
-    assert sent == {str(asset.id): (store / asset.temp_storage_path).read_bytes() for asset in chosen}
+    store = storages["workspace"]
+    assert sent == {str(asset.id): store.open(asset.temp_storage_path).read() for asset in chosen}
     page.goto("/operations/")
     page.goto("/assets/")
     expect(page.locator("[data-selected]")).to_have_text("3")
