@@ -216,7 +216,7 @@ def workers_of(operation):
     return set(jobs.values_list("worker_id", flat=True))
 
 
-def test_operations_are_shared_by_three_workers_one_killed_and_one_cut_off(hosts, data, slow_deletions):  # noqa: F811
+def test_operations_are_shared_by_three_workers_one_killed_and_one_cut_off(slow_deletions, hosts, data):  # noqa: F811
     actor = User.objects.create_user("admin")
     first, second, _ = hosts
     deletion = freeze(make_assets(DELETED), "delete", actor)
