@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import hypothesis
+import psycopg
 import pytest
 
 from tests import stores
@@ -31,6 +32,11 @@ os.environ["DATA_DIR"] = str(HOME / "data")
 (HOME / "data" / "static").mkdir(parents=True)
 os.environ["DEBUG"] = "1"
 os.environ["DATABASE_URL"] = localpg.ensure(HOME / "postgres", "workspace", throwaway=True)
+# Here nobody has to wait long for a lock: a test that would wait for ever fails instead.
+with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+    server.execute("ALTER SYSTEM SET lock_timeout = '60s'")
+    server.execute("ALTER SYSTEM SET idle_in_transaction_session_timeout = '200s'")
+    server.execute("SELECT pg_reload_conf()")
 if stores.ON_S3:
     stores.start_server()
 import django.conf  # noqa: E402
@@ -70,6 +76,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
     from django.db import connection
     from django.test import TransactionTestCase
 
+    from tests.cleaning import clean
+
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
         cursor.execute(
@@ -84,12 +92,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
     steps += [f"INSERT INTO {table} TABLE migrated.{table}" for table in kept]
     steps += ["SET session_replication_role = DEFAULT"]
 
-    def bring_back(self):
-        with connection.cursor() as cursor:
-            cursor.execute("; ".join(steps))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", bring_back)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda test: clean("; ".join(steps)))
         yield
 
 

@@ -224,7 +224,8 @@ class Browser(Client):
         if not (ON_S3 and location.startswith(server.url)):
             return response
         headers = {"Range": request["HTTP_RANGE"]} if "HTTP_RANGE" in request else {}
-        with urlopen(Request(location, method=request["REQUEST_METHOD"], headers=headers)) as answer:
+        asked = Request(location, method=request["REQUEST_METHOD"], headers=headers)
+        with urlopen(asked, timeout=60) as answer:
             return HttpResponse(answer.read(), status=answer.status, headers=dict(answer.headers))
 
 

@@ -41,7 +41,12 @@ def told(tmp_path_factory):
     }
     readme = (ROOT / "README.md").read_text()
     done = subprocess.run(
-        [sys.executable, "-m", "bench.pages"], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "bench.pages"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert (ROOT / "README.md").read_text() == readme, "a trial must leave the published figures alone"

@@ -409,7 +409,7 @@ def test_a_key_may_be_of_any_characters(key):
     assert [file.key for file in WORKSPACE.walk()] == [key]
     assert content_of(LIBRARY.copy_from(WORKSPACE, key, key).key, LIBRARY) == PNG
     link = WORKSPACE.link(key, Served("image/png", "inline"))
-    with urlopen(link) as answer:
+    with urlopen(link, timeout=60) as answer:
         assert answer.read() == PNG
     assert WORKSPACE.remove([key]) == {key: None}
     assert list(WORKSPACE.walk()) == []
@@ -509,7 +509,7 @@ def test_in_a_bucket_with_versions_what_is_removed_is_gone(settings, server):
 
 def follow(response, method="GET", **headers):
     assert response.status_code == 302
-    with urlopen(Request(response["Location"], method=method, headers=headers)) as answer:
+    with urlopen(Request(response["Location"], method=method, headers=headers), timeout=60) as answer:
         return answer.status, answer.headers, answer.read()
 
 

@@ -598,7 +598,7 @@ def test_two_operations_at_the_same_time_end_in_a_clean_sum(make_files, freeze, 
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(timeout=120)
     sums = [check_sum(operation) for operation in operations]
     assert all(each["done"] + each["gone"] == 60 for each in sums)
     assert sum(each["done"] for each in sums) == 60

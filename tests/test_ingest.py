@@ -259,7 +259,7 @@ def test_twice_is_once(folder, owner, stores):
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_register_each_file_once(folder, owner, stores):
     paths = [give(folder, f"{seed}.png", png({"parameters": a1111(seed)})) for seed in range(6)]
-    results, start = [], threading.Barrier(4)
+    results, start = [], threading.Barrier(4, timeout=60)
 
     def work(model):
         start.wait()
@@ -270,7 +270,7 @@ def test_many_at_once_register_each_file_once(folder, owner, stores):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=120)
     assert Counter(result.state for result in results) == {"registered": 6, "there": 18}
     assert sorted(WorkspaceAsset.objects.values_list("asset_index", flat=True)) == list(range(6))
     assert Job.objects.count() == 1

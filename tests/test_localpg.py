@@ -346,7 +346,13 @@ def options_for(user, home):
     identity = {"user": user, "group": user, "extra_groups": [], "env": environment}
     for python in [sys.executable, "/usr/bin/python3"]:
         try:
-            subprocess.run([python, "-c", "import psycopg"], check=True, capture_output=True, **identity)
+            subprocess.run(
+                [python, "-c", "import psycopg"],
+                check=True,
+                capture_output=True,
+                timeout=PATIENCE,
+                **identity,
+            )
         except (OSError, subprocess.CalledProcessError):
             continue
         return {"python": python, **identity}

@@ -17,6 +17,7 @@ from assets import bulk, dispositions
 from assets.models import Disposition, LibraryAsset, Operation, OperationItem, WorkspaceAsset
 from assets.views import operations
 from tests import samples
+from tests.cleaning import empty_queue
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user
 from tests.html import Page
 
@@ -487,8 +488,7 @@ def test_what_is_being_prepared_cannot_be_started(make, steer, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_does_what_was_started(make, steer, client, with_file):
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+    empty_queue()
 
     def work():
         with app.replace_connector(app.connector.get_worker_connector()):

@@ -577,7 +577,7 @@ def test_one_thread_starts_one_child(a_pool):
 def test_eight_threads_at_once_each_get_their_own_preview(a_pool):
     pool = a_pool(size=2)
     widths = [100 + 10 * number for number in range(32)]
-    start = threading.Barrier(8)
+    start = threading.Barrier(8, timeout=60)
 
     def look(some):
         start.wait()
@@ -624,7 +624,11 @@ def test_children_end_with_their_parent():
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=60,
     )
     assert run.returncode == -signal.SIGKILL, run.stderr
     pid = int(run.stdout)

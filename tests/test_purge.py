@@ -556,7 +556,7 @@ def together():
     """Runs functions at the same time, each on a connection of its own."""
 
     def run(*functions):
-        begin, results, faults = threading.Barrier(len(functions)), {}, []
+        begin, results, faults = threading.Barrier(len(functions), timeout=60), {}, []
 
         def call(number, function):
             try:
@@ -571,7 +571,7 @@ def together():
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=30)
+            thread.join(timeout=120)
         assert not faults
         return [results[number] for number in range(len(functions))]
 

@@ -27,7 +27,7 @@ from assets.models import Job, LibraryAsset, Operation, WorkspaceAsset
 from assets.views import gallery
 from tests.factories import make_asset, make_assets, make_job, make_user
 from tests.html import Page
-from tests.test_run import free_port, log_in
+from tests.test_run import free_port, log_in, wait_for_end
 from workspace import localpg
 from workspace import settings as our_settings
 
@@ -490,7 +490,7 @@ def serving(replica_url, folder):
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        wait_for_end(process)
 
 
 def wait_until_answers(address, process, log):

@@ -26,6 +26,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def wait_for_end(process):
+    """What does not come to one is killed, rather than left to the tests that follow."""
+    try:
+        return process.wait(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+
+
 class Running:
     """The command in a process group of its own, and what it has printed."""
 
@@ -51,16 +60,17 @@ class Running:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=30)
+        return wait_for_end(self.process)
 
 
 def log_in(address, name, password):
     """A browser's worth of cookies, and the page that it lands on."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-    with opener.open(f"{address}/accounts/login/") as response:
+    with opener.open(f"{address}/accounts/login/", timeout=PATIENCE) as response:
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', response.read().decode())[1]
     form = {"csrfmiddlewaretoken": token, "username": name, "password": password}
-    with opener.open(f"{address}/accounts/login/", urllib.parse.urlencode(form).encode()) as response:
+    encoded = urllib.parse.urlencode(form).encode()
+    with opener.open(f"{address}/accounts/login/", encoded, timeout=PATIENCE) as response:
         return opener, response.read().decode()
 
 
@@ -93,14 +103,14 @@ def test_it_serves_the_demo_to_each_role_and_leaves_nothing_running(tmp_path):
             opener, page = log_in(running.address, name, password)
             assert page.count("data-asset-id=") == 60
             preview = re.search(r'src="(/media/assets/[^"]+/preview)"', page)[1]
-            with opener.open(running.address + preview) as response:
+            with opener.open(running.address + preview, timeout=PATIENCE) as response:
                 assert response.headers["Content-Type"] == "image/webp"
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.build_opener(_NoRedirects()).open(running.address + preview)
+            urllib.request.build_opener(_NoRedirects()).open(running.address + preview, timeout=PATIENCE)
         assert refused.value.code == 302
         refused.value.close()
         static = re.search(r'href="(/static/css/base\.[0-9a-f]+\.css)"', page)[1]
-        with urllib.request.urlopen(running.address + static) as response:
+        with urllib.request.urlopen(running.address + static, timeout=PATIENCE) as response:
             assert "immutable" in response.headers["Cache-Control"]
         running.wait_for("Launching a worker")
         taken = subprocess.run(
@@ -108,6 +118,7 @@ def test_it_serves_the_demo_to_each_role_and_leaves_nothing_running(tmp_path):
             env=os.environ | {"PORT": str(port)},
             capture_output=True,
             text=True,
+            timeout=PATIENCE,
         )
         assert taken.returncode == 1
         assert f"127.0.0.1:{port} is taken: stop the other program or set PORT" in taken.stderr

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from subprocess import PIPE
 from urllib.parse import urlsplit
 
@@ -27,9 +27,10 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from assets import bulk, clean_up, tasks
 from assets.management.commands.run import web, worker
 from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
+from tests.cleaning import clean, empty_queue
 from tests.factories import make_asset, make_assets
-from tests.test_run import free_port, log_in
-from tests.test_worker_kill import MANAGE, PNG, data, empty_queue  # noqa: F401
+from tests.test_run import free_port, log_in, wait_for_end
+from tests.test_worker_kill import MANAGE, PNG, data  # noqa: F401
 from workspace.listening import wait_until_answers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,6 +62,8 @@ class Proxy:
     def _pass_on(self, client):
         resets = self.resets
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            for end in (client, server):
+                end.settimeout(PATIENCE)
             server.connect(self.target)
             other = {client: server, server: client}
             while resets == self.resets:
@@ -81,7 +84,7 @@ class Proxy:
         self.listener.close()
         self.mend()
         for thread in self.threads:
-            thread.join()
+            thread.join(timeout=PATIENCE)
 
 
 class Host:
@@ -125,10 +128,12 @@ def proxy(transactional_db):
 @pytest.fixture
 def hosts(data):  # noqa: F811
     empty_queue()
-    hosts = [Host(name, data) for name in ("first", "second", "third")]
-    yield hosts
-    for host in hosts:
-        host.close()
+    with ExitStack() as running:
+        hosts = []
+        for name in ("first", "second", "third"):
+            hosts.append(Host(name, data))
+            running.callback(hosts[-1].close)
+        yield hosts
 
 
 def wait_until(reached, hosts):
@@ -207,8 +212,7 @@ def slow_deletions(transactional_db):
             "CREATE TRIGGER take_time AFTER DELETE ON workspace_assets EXECUTE FUNCTION take_time()"
         )
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION take_time CASCADE")
+    clean("DROP FUNCTION take_time CASCADE")
 
 
 def workers_of(operation):
@@ -295,10 +299,10 @@ def test_hosts_do_not_start_before_the_database_is_prepared_which_two_may_do_at_
         return subprocess.Popen(command, env=fresh_database, stdout=PIPE, stderr=PIPE, text=True)
 
     unprepared = manage("run", "--only", "worker")
-    assert "run manage.py migrate first" in unprepared.communicate()[1]
+    assert "run manage.py migrate first" in unprepared.communicate(timeout=PATIENCE)[1]
     assert unprepared.returncode == 1
     both = [manage("migrate") for _ in range(2)]
-    said = [process.communicate() for process in both]
+    said = [process.communicate(timeout=PATIENCE) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sorted("No migrations to apply" in output for output, _ in said) == [False, True]
 
@@ -311,25 +315,24 @@ def two_sites(data, settings):  # noqa: F811
     """The addresses of two hosts' pages, which share the database alone."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
     settings.WEB_PROCESSES, settings.PASSWORD_HASHERS = 1, global_settings.PASSWORD_HASHERS
-    processes, addresses = [], []
-    for name in ("first", "second"):
-        settings.PORT = free_port()
-        environment = os.environ | {"DATABASE_URL": url.geturl(), "DATA_DIR": str(data / name)}
-        processes.append(subprocess.Popen(web().argv, env=environment))
-        addresses.append(f"http://{settings.HOST}:{settings.PORT}")
-    for address in addresses:
-        assert wait_until_answers(f"{address}/healthz", PATIENCE)
-    yield addresses
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait()
+    addresses = []
+    with ExitStack() as running:
+        for name in ("first", "second"):
+            settings.PORT = free_port()
+            environment = os.environ | {"DATABASE_URL": url.geturl(), "DATA_DIR": str(data / name)}
+            process = subprocess.Popen(web().argv, env=environment)
+            running.callback(wait_for_end, process)
+            running.callback(process.terminate)
+            addresses.append(f"http://{settings.HOST}:{settings.PORT}")
+        for address in addresses:
+            assert wait_until_answers(f"{address}/healthz", PATIENCE)
+        yield addresses
 
 
 def post(opener, url, **fields):
     [jar] = [handler.cookiejar for handler in opener.handlers if hasattr(handler, "cookiejar")]
     fields["csrfmiddlewaretoken"] = {cookie.name: cookie.value for cookie in jar}["csrftoken"]
-    opener.open(url, urllib.parse.urlencode(fields).encode()).close()
+    opener.open(url, urllib.parse.urlencode(fields).encode(), timeout=PATIENCE).close()
 
 
 def test_whoever_is_known_on_one_host_is_known_on_the_other_and_so_is_what_they_did(two_sites, admin, staff):
@@ -338,14 +341,14 @@ def test_whoever_is_known_on_one_host_is_known_on_the_other_and_so_is_what_they_
     browser, page = log_in(first, "admins", "a good password")
     assert f'data-asset-id="{removed.pk}"' in page
     post(browser, f"{first}/assets/{removed.pk}/delete")
-    with browser.open(f"{second}/removed/") as answer:
+    with browser.open(f"{second}/removed/", timeout=PATIENCE) as answer:
         assert str(removed.pk) in answer.read().decode()
     entry = Disposition.objects.get()
     post(browser, f"{second}/removed/{entry.pk}/restore")
-    with browser.open(first) as answer:
+    with browser.open(first, timeout=PATIENCE) as answer:
         assert f'data-asset-id="{removed.pk}"' in answer.read().decode()
     post(browser, f"{second}/accounts/logout/")
-    with browser.open(first) as answer:
+    with browser.open(first, timeout=PATIENCE) as answer:
         assert answer.url.startswith(f"{first}/accounts/login/")
     for host in (first, second, first, second):
         log_in(host, "staff", "wrong")

@@ -13,6 +13,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from assets import bulk, dispositions, lanes, tasks
 from assets.models import CleanUp, Disposition, Operation, OperationItem, WorkspaceAsset
+from tests.cleaning import empty_queue
 from tests.factories import make_asset, make_assets, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,9 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _empty_queue(transactional_db):
-    # Django does not empty these tables between tests, since it does not manage them.
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+    empty_queue()
 
 
 @pytest.fixture
@@ -350,7 +349,7 @@ def test_a_selection_that_is_confirmed_at_the_last_moment_is_kept(make_operation
 
     monkeypatch.setattr(OperationItem.objects, "filter", filter_late)
     tasks.remove_unconfirmed_operations(timestamp=0)
-    thread.join()
+    thread.join(timeout=60)
     started = Operation.objects.filter(pk=operation.pk, state="running").exists()
     assert started != bool(confirming)
     assert OperationItem.objects.count() == (3 if started else 0)

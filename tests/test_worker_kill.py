@@ -19,6 +19,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from assets import bulk, tasks
 from assets.models import Disposition, LibraryAsset, Operation, WorkspaceAsset
 from assets.reconcile import reconcile
+from tests.cleaning import empty_queue
 from tests.factories import make_assets, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,11 +35,6 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def data(store_folders):
     """The data folder of the test and of its workers."""
     return store_folders
-
-
-def empty_queue():
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
 
 
 # --- Killing -------------------------------------------------------------------

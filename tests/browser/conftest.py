@@ -1,5 +1,6 @@
 """A real browser on a live server, and a workspace with files. What it complains of fails the test."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,13 +16,16 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.db import connection, connections
+from django.db import connections
+from playwright._impl._sync_base import SyncBase
 from playwright.sync_api import Locator, expect
 
 from tests import stores
+from tests.cleaning import empty_queue
 from tests.samples import halves, picture, video
 
 expect.set_options(timeout=10_000)
+PATIENCE = 90  # seconds for anything that has no limit of its own
 
 # A violation of the policy reaches the console in words of ours, wherever it happens.
 REPORT_VIOLATIONS = """
@@ -48,6 +52,20 @@ def _queries_beside_an_event_loop(django_db_setup):
     """Playwright leaves a loop running, in which Django refuses queries unless it is told not to."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _limited_calls():
+    """Playwright waits for ever for the end of a script, a download or a browser that does not answer."""
+    wait_for = SyncBase._sync
+
+    async def limited(call):
+        async with asyncio.timeout(PATIENCE):
+            return await call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SyncBase, "_sync", lambda asked, call: wait_for(asked, limited(call)))
         yield
 
 
@@ -81,7 +99,7 @@ def browser_context_args(browser_context_args):
 def answered(transactional_db, live_server):
     """Waits, before the database is emptied, until the live server is done with what was asked of it."""
     yield
-    with urlopen(f"{live_server.url}/healthz"):  # whoever came before has a thread by now
+    with urlopen(f"{live_server.url}/healthz", timeout=PATIENCE):  # whoever came before has a thread by now
         pass
     for thread in threading.enumerate():
         if "process_request_thread" in thread.name:
@@ -245,13 +263,6 @@ def visit_as_admin(page, enter, admin):
 # --- A worker ----------------------------------------------------------------
 
 
-@pytest.fixture
-def empty_queue(transactional_db):
-    """Django does not empty these tables between tests, since it does not manage them."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
-
-
 class Worker:
     """A real worker on the real queue, in a thread. Told so, it goes on by as many chunks as it is let."""
 
@@ -293,9 +304,10 @@ class Worker:
 
 
 @pytest.fixture
-def worker(empty_queue, monkeypatch):
+def worker(transactional_db, monkeypatch):
     from assets import bulk
 
+    empty_queue()
     worker, act, advance = Worker(), bulk._act, bulk.advance
 
     def act_when_let(*args):

@@ -8,6 +8,11 @@ from django.core.files.storage import storages
 from playwright.sync_api import expect
 
 
+def content_of(path):
+    with storages["workspace"].open(path) as file:
+        return file.read()
+
+
 def test_a_filtered_list_is_downloaded_from_each_page(visit, workspace):
     page = visit("/assets/?model=flux&sort=created_at")
     page.get_by_text("Export", exact=True).click()
@@ -39,8 +44,7 @@ def test_the_files_of_a_selection_are_downloaded_and_stay_selected(visit, worksp
         assert opened.testzip() is None
         rows = [json.loads(line) for line in opened.read("manifest.jsonl").decode().splitlines()]
         sent = {row["id"]: opened.read(row["file"]) for row in rows}
-    store = storages["workspace"]
-    assert sent == {str(asset.id): store.open(asset.temp_storage_path).read() for asset in chosen}
+    assert sent == {str(asset.id): content_of(asset.temp_storage_path) for asset in chosen}
     page.goto("/operations/")
     page.goto("/assets/")
     expect(page.locator("[data-selected]")).to_have_text("3")
