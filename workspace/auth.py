@@ -7,9 +7,10 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 
 from assets.access import WRITING
+from assets.prepared import instances
 
-# Written out, since the ORM takes longer to write it than the database to answer.
-_PERSON = """SELECT auth_user.*, ARRAY(
+_PERSON = """SELECT id, password, last_login, is_superuser, username, first_name, last_name, email, is_staff,
+    is_active, date_joined, ARRAY(
     SELECT app_label || '.' || codename FROM auth_permission AS permission
     JOIN django_content_type AS content_type ON content_type.id = permission.content_type_id
     WHERE permission.id IN (
@@ -25,7 +26,7 @@ class OneStatementBackend(ModelBackend):
     """Reads a person together with their permissions, afresh for every request."""
 
     def get_user(self, user_id: Any) -> User | None:
-        person = next(iter(User.objects.raw(_PERSON, [user_id])), None)
+        person = next(iter(instances(User.objects, _PERSON, [user_id])), None)
         if person is None or not self.user_can_authenticate(person):
             return None
         return without_writing(person) if settings.READ_ONLY else person

@@ -1,16 +1,18 @@
-"""Sessions in the database, read by a statement that is written once."""
+"""Sessions in the database, read by a statement that is planned once."""
 
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-# Written out, since the ORM takes longer to write it than the database to answer.
-_SESSION = "SELECT * FROM django_session WHERE session_key = %s AND expire_date > %s"
+from assets.prepared import instances
+
+_SESSION = """SELECT session_key, session_data, expire_date FROM django_session
+    WHERE session_key = %s AND expire_date > %s"""
 
 
 class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Session | None:
-        found = next(iter(Session.objects.raw(_SESSION, [self.session_key, timezone.now()])), None)
-        if found is None:
+        found = instances(Session.objects, _SESSION, [self.session_key, timezone.now()])
+        if not found:
             self._session_key = None
-        return found
+        return next(iter(found), None)

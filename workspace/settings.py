@@ -104,7 +104,8 @@ def _database(name: str, url: str, *, patience: int = 10) -> dict:
         raise ImproperlyConfigured(f"{name} is not understood: write {form}.") from None
     if database.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{name} must begin with postgres:// and name a PostgreSQL database.")
-    waiting = _NOTICE_LOSS | {"connect_timeout": patience}
+    # For statements that assets/prepared.py asks to be kept, as soon as they are made.
+    waiting = _NOTICE_LOSS | {"connect_timeout": patience, "prepare_threshold": 0}
     options = database["OPTIONS"] = waiting | database.get("OPTIONS", {})
     # Where row-level security would hide rows, statements fail: to the dashboard, a row that it does not see
     # is one that has left, whose files may go.

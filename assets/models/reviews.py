@@ -6,7 +6,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
-from django.db.models.query import RawQuerySet
+
+from assets.prepared import instances
 
 IS_CURRENT = models.Q(superseded_at=None)
 
@@ -22,9 +23,9 @@ STANDING = (Verdict.APPROVED, Verdict.FLAGGED)
 
 NOTE_START = 200  # characters
 
-# Written out, since the ORM takes longer to write it than the database to answer.
 _VERDICTS = """
-    SELECT review.*, username AS reviewer_name
+    SELECT review.id, asset_id, verdict, note, reviewer_id, reviewed_at, superseded_at,
+        username AS reviewer_name
     FROM assets_review AS review JOIN auth_user ON auth_user.id = reviewer_id
     WHERE asset_id = ANY(%s) AND superseded_at IS NULL AND verdict = ANY(%s)
 """
@@ -41,9 +42,9 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         """The verdicts that assets have: those that were withdrawn are none."""
         return self.current().filter(verdict__in=STANDING)
 
-    def verdicts(self, asset_ids: list[UUID]) -> RawQuerySet:
+    def verdicts(self, asset_ids: list[UUID]) -> list["Review"]:
         """The standing ones of some assets, with the names of their reviewers."""
-        return self.raw(_VERDICTS, [asset_ids, list(STANDING)])
+        return instances(self, _VERDICTS, [asset_ids, list(STANDING)])
 
     def newest(self, verdict: str, at_most: int) -> "ReviewQuerySet":
         """Those that have one verdict, the last given first."""

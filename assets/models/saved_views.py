@@ -6,10 +6,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models.functions import Now
-from django.db.models.query import RawQuerySet
 
-# Written out, since the ORM takes longer to write it than the database to answer.
-_VIEW = """SELECT view.*, username AS owner_name
+from assets.prepared import instances
+
+_VIEW = """SELECT view.id, name, query, owner_id, shared_at, created_at, username AS owner_name
     FROM assets_savedview AS view JOIN auth_user ON auth_user.id = owner_id"""
 _BY_NAME = f"""
     ({_VIEW} WHERE owner_id = %(user)s ORDER BY name LIMIT %(at_most)s)
@@ -22,9 +22,9 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
     def visible_to(self, user: User) -> Self:
         return self.filter(models.Q(owner=user) | models.Q(shared_at__isnull=False))
 
-    def by_name(self, user: User, at_most: int) -> RawQuerySet:
+    def by_name(self, user: User, at_most: int) -> list["SavedView"]:
         """A person's own and those that others share, so many of each, by one query, with their owners."""
-        return self.raw(_BY_NAME, {"user": user.pk, "at_most": at_most})
+        return instances(self, _BY_NAME, {"user": user.pk, "at_most": at_most})
 
 
 class SavedView(models.Model):
