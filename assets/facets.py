@@ -256,7 +256,7 @@ def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
 def _is_likely_few(selection: Selection) -> bool:
     """Whether so few pass that a sample would not have enough of them."""
     sieve = selection.sieve
-    if not sieve or not (sieve.can_be_estimated or sieve.estimates):
+    if not sieve or not (sieve.estimates or sieve.can_be_estimated()):
         return False
     passing = sieve.estimate(selection.ordered)
     return passing.are_few(WORTH_TRYING) and passing.rows * SAMPLE < _about_all() * ENOUGH

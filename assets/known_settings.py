@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Count, F, Func, Q, Subquery, TextField
+from django.db.models import BooleanField, Count, F, Func, Subquery, TextField
 from django.db.models.functions import Cast
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
@@ -30,6 +30,7 @@ STALE = timedelta(hours=1)  # what has come since is too much to be looked throu
 LATE = timedelta(minutes=10)  # for which a transaction may be open before its rows are seen
 PASS_EVERY = timedelta(days=1)
 SECONDS = 20  # for which one run goes on with the pass
+FEW_OF = 50  # where one in so many values of a key is meant, few assets are expected to have it
 _CHUNK = 20_000  # assets
 
 # --- Answering ---------------------------------------------------------------
@@ -40,28 +41,33 @@ class Named(NamedTuple):
 
     values: list[str]  # as JSON, each as settings that have nothing else
     since: datetime  # when assets were created that may have others
+    are_few: bool  # of those that the key has
 
 
 def named_by(condition: SettingCondition) -> Named | None:
     """None where they are not all known, or too many to look each of them up."""
     keys = SettingKey.objects.filter(key=condition.keys[0])
-    fitting = SettingValue.objects.filter(Q(key=condition.keys[0]) & condition.as_q("settings"))
+    every = SettingValue.objects.filter(key=condition.keys[0])
+    fitting = every.filter(condition.as_q("settings"))
     values = fitting.values_list(Cast("settings", TextField()), flat=True)[: MOST_NAMED + 1]
+    number = every.values("key").annotate(number=Count("key")).values("number")
     known = (
         KnownSettings.objects.filter(complete_at__isnull=False, until__gt=timezone.now() - STALE)
         .annotate(is_listed=Subquery(keys.values("is_listed")), named=ArraySubquery(values))
+        .annotate(number=Subquery(number))
         .first()
     )
     if known is None or len(known.named) > MOST_NAMED:
         return None
     is_answered = not known.has_other_keys if known.is_listed is None else known.is_listed
-    return Named(known.named, known.until - LATE) if is_answered else None
+    are_few = len(known.named) * FEW_OF <= (known.number or 0)
+    return Named(known.named, known.until - LATE, are_few) if is_answered else None
 
 
 class MayHave(Func):
     """What an index answers of a condition on settings: all that it selects, and perhaps more.
 
-    It is looked up when the statement is written, since most pages are filled without it.
+    It is looked up when it is asked for, since most pages are filled without it.
     """
 
     output_field = BooleanField()
@@ -71,10 +77,18 @@ class MayHave(Func):
         self.condition = condition
         self.looked_up: list[Named | None] = []  # once, by all copies
 
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple]:
+    @property
+    def named(self) -> Named | None:
         if not self.looked_up:
             self.looked_up.append(named_by(self.condition))
-        if (named := self.looked_up[0]) is None:
+        return self.looked_up[0]
+
+    def are_few(self) -> bool:
+        """Whether so few values are meant that few assets are to be expected."""
+        return self.named is not None and self.named.are_few
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple]:
+        if (named := self.named) is None:
             return "TRUE", ()
         (column, _), (created_at, _) = map(compiler.compile, self.source_expressions)
         return f"({created_at} > %s OR {column} @> ANY (%s::jsonb[]))", (named.since, named.values)

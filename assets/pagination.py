@@ -43,7 +43,8 @@ class Sieve:
 
     cheap: Q = field(default_factory=Q)
     indexed: Q = field(default_factory=Q)
-    can_be_estimated: bool = True  # how many rows pass, before any is tried
+    # How many rows pass, before any is tried.
+    can_be_estimated: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
     sorts_all: bool = False  # the list is so short that it is sorted, whatever index has its order
     estimates: list[Estimate] = field(default_factory=list, compare=False, repr=False)  # one, once asked for
 
@@ -52,7 +53,9 @@ class Sieve:
         return cls(condition, condition)
 
     def __and__(self, other: "Sieve") -> "Sieve":
-        can_be_estimated = self.can_be_estimated and other.can_be_estimated
+        def can_be_estimated() -> bool:
+            return self.can_be_estimated() and other.can_be_estimated()
+
         return Sieve(self.cheap & other.cheap, self.indexed & other.indexed, can_be_estimated)
 
     def __bool__(self) -> bool:
@@ -214,7 +217,7 @@ WORTHWHILE = 500  # a list of which one row in so many passes is probed on
 
 def is_rare(ordered: QuerySet, sieve: Sieve) -> bool:
     """Whether so few rows of the table pass that to look them up is quicker than to try any of the list."""
-    return bool(sieve) and sieve.can_be_estimated and sieve.estimate(ordered).are_few()
+    return bool(sieve) and sieve.can_be_estimated() and sieve.estimate(ordered).are_few()
 
 
 class _Left(NamedTuple):
@@ -252,7 +255,7 @@ def _probed(
 
 
 def _looked_up_at_last(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:
-    alone = not sieve.can_be_estimated and sieve.estimate(ordered).are_few()
+    alone = not sieve.can_be_estimated() and sieve.estimate(ordered).are_few()
     return _looked_up(ordered, sieve, limit, alone=alone)
 
 

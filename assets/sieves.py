@@ -68,9 +68,10 @@ def _setting_sieve(condition: SettingCondition) -> Sieve:
     exact = condition.as_q()
     if condition.operator == "=":
         return Sieve.of(exact)
-    # Of a range, or of what is there, an index knows no more than the values that are known.
-    # What is known is not looked up for an estimate: most ranges are soon filled by the first rows.
-    return Sieve(cheap=exact, indexed=Q(MayHave(condition)) & exact, can_be_estimated=False)
+    # Of a range, or of what is there, an index knows no more than the values that are known. Where those
+    # are many, to estimate takes long, and the first rows soon fill a page.
+    known = MayHave(condition)
+    return Sieve(cheap=exact, indexed=Q(known) & exact, can_be_estimated=known.are_few)
 
 
 def likeness_sieve(example: Prompt | Request) -> Sieve:

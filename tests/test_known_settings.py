@@ -2,15 +2,20 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets import bulk, known_settings
+from assets.filters import AssetFilterSet
 from assets.models import KnownSettings, Operation, SettingKey, SettingValue, WorkspaceAsset
+from assets.pagination import keyset_page
 from assets.setting_conditions import SettingCondition
 from assets.sieves import settings_sieve
 from assets.time_limits import TimeLimitError
@@ -90,6 +95,23 @@ def test_what_came_since_is_found_and_what_was_there_is_looked_up_by_its_value(d
     before = WorkspaceAsset.objects.filter(created_at__lte=ancient)
     SettingValue.objects.all().delete()
     assert found("scene_id>2000", before) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"), [("n>58", ["named", "estimated", "looked up"]), ("n>5", ["named", "tried"])]
+)
+def test_no_row_is_tried_for_few_of_the_values_that_a_key_has(db, ancient, text, steps):
+    for number in range(60):
+        make_asset(generation_settings={"n": number}, created_at=ancient - number * A_DAY)
+    known_settings.look()
+    filterset = AssetFilterSet(QueryDict(urlencode({"setting": text})))
+    listed = filterset.selection()
+    with CaptureQueriesContext(connection) as captured:
+        page = keyset_page(listed.ordered, filterset.order, sieve=listed.sieve, size=40)
+    signs = {"named": "knownsettings", "estimated": "EXPLAIN", "tried": "LIMIT 3000", "looked up": "ANY ("}
+    said = [next(step for step, sign in signs.items() if sign in query["sql"]) for query in captured]
+    assert said == steps
+    assert page.rows == list(filterset.exact.order_by("-created_at")[:40])
 
 
 @pytest.mark.parametrize("odd", [[1], {}, {"deep": {"deeper": 1}}, "x" * 300])
