@@ -9,13 +9,13 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workspace.settings")
     from django.core.exceptions import ImproperlyConfigured, PermissionDenied
     from django.core.management import execute_from_command_line
-    from django.db import ProgrammingError
+    from django.db import DatabaseError
 
     from workspace.refusals import in_words
 
     try:
         execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, PermissionDenied, ProgrammingError) as error:
+    except (ImproperlyConfigured, PermissionDenied, DatabaseError) as error:
         reason = in_words(error)
         if "--traceback" in sys.argv or not reason:
             raise

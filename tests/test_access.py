@@ -1,5 +1,7 @@
 """Who may see what: each role on each URL, in the dashboard and in the back office."""
 
+import io
+import logging
 import re
 from datetime import timedelta
 from typing import NamedTuple
@@ -173,6 +175,15 @@ def test_somebody_without_a_role_is_told_so(client, things):
         response = client.get(url_of(name, things))
         assert response.status_code == 403, name
         assert b"whose role does not include this" in response.content, name
+
+
+def test_a_refusal_is_one_line_in_the_log(client, things, monkeypatch):
+    (console,) = (handler for handler in logging.getLogger().handlers if handler.name == "console")
+    monkeypatch.setattr(console, "stream", io.StringIO())
+    client.force_login(User.objects.create_user("stranger"))
+    client.get("/assets/")
+    (line,) = console.stream.getvalue().splitlines()
+    assert line.endswith("django.request: Forbidden (Permission denied): /assets/")
 
 
 def test_pages_are_only_read(client, admin, things):

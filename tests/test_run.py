@@ -91,6 +91,17 @@ def test_a_start_has_nothing_to_warn_of():
     assert run_checks() == []
 
 
+def test_a_database_that_cannot_be_reached_is_one_line():
+    address = f"postgres://somebody:hidden@127.0.0.1:{free_port()}/product"
+    environment = os.environ | {"DATABASE_URL": address, "SECRET_KEY": "long enough" * 5}
+    command = [sys.executable, MANAGE, "run", "--only", "worker"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert run.returncode == 1
+    assert re.fullmatch(
+        r"The database cannot be reached: .*refused\. manage\.py attach says what to look at\.\n", run.stderr
+    )
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="tells processes by /proc")
 def test_it_serves_the_demo_to_each_role_and_leaves_nothing_running(tmp_path):
     folder = tmp_path / "data"

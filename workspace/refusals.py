@@ -1,6 +1,9 @@
-"""What the database does not let the dashboard's role do, in words for people."""
+"""What somebody or the dashboard itself may not do, in words for people."""
 
-from django.db import ProgrammingError
+import logging
+
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, OperationalError
 from psycopg.errors import InsufficientPrivilege
 
 ADVICE = "manage.py check --database default names what the role lacks."
@@ -8,7 +11,14 @@ ADVICE = "manage.py check --database default names what the role lacks."
 
 def in_words(error: Exception) -> str:
     """The whole message for people; empty of an error that is not meant for them."""
-    return denied(error) if isinstance(error, ProgrammingError) else str(error)
+    return denied(error) or unreachable(error) if isinstance(error, DatabaseError) else str(error)
+
+
+def unreachable(error: Exception) -> str:
+    # What a server answers has a code; that none answers, or lets nobody in, has not.
+    if not isinstance(error, OperationalError) or getattr(error.__cause__, "sqlstate", None):
+        return ""
+    return f"The database cannot be reached: {reason_of(error)}. manage.py attach says what to look at."
 
 
 def denied(error: Exception) -> str:
@@ -19,3 +29,12 @@ def denied(error: Exception) -> str:
 
 def reason_of(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+class OnOneLine(logging.Filter):
+    """Logs that somebody was refused a page without the way there, which is no fault and tells nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
+            record.exc_info = None
+        return True
