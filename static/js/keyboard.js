@@ -35,7 +35,7 @@ function escape(event) {
   if (menu) {
     menu.open = false;
     menu.querySelector("summary").focus();
-  } else if (event.target.matches?.("input, textarea")) {
+  } else if (event.target.matches?.("input:not([type=checkbox]), textarea")) {
     event.target.blur();
   } else if (!document.querySelector("dialog[open]")) {
     clearSelection();

@@ -62,6 +62,14 @@ def test_a_selection_survives_paging_and_goes_with_escape(visit, many):
     expect(tick(page, 0)).not_to_be_checked()
 
 
+def test_escape_clears_also_right_after_a_tick(visit, many):
+    page = visit()
+    tick(page, 0).click()
+    expect(tick(page, 0)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect_selected(page, 0)
+
+
 def test_the_bar_copies_ids_and_clears(visit, many):
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
