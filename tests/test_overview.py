@@ -14,8 +14,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from assets import rollups
 from assets.filters import AssetFilterSet, RemovedFilterSet
 from assets.models import Disposition, Refresh, Rollup, WorkspaceAsset
-from assets.overview import overview
-from assets.views.overview import round_up
+from assets.overview import Amount, Span, overview
+from assets.views.overview import _bar, arrived_url, round_up
 from tests.factories import GONE, make_asset, make_assets, make_user, unenforce_keys
 from tests.html import Page
 
@@ -223,6 +223,13 @@ def test_the_tallest_bar_is_as_high_as_its_plot_or_keeps_to_its_scale(fetch):
     scales = {name: [text for _, text in plot.lines] for name, plot in plots.items()}
     assert (tallest["arrived-days"], scales["arrived-days"]) == (120, [])
     assert (tallest["arrived-hours"], scales["arrived-hours"]) == (66, ["20", "10"])
+
+
+def test_names_of_days_that_would_stick_out_are_left_out_where_there_is_little_room():
+    late = Span(datetime(2026, 11, 24, tzinfo=UTC), datetime(2026, 11, 24, 1, tzinfo=UTC), Amount(0, 0))
+    step = 100 / 48
+    bars = [_bar(late, step * number, step, 1, arrived_url) for number in (39, 41, 47)]
+    assert [(bar.label, bar.is_minor) for bar in bars] == [("Tue 24", False), ("Tue 24", True), ("", True)]
 
 
 def test_the_page_reads_no_table_of_the_product_but_names(client, staff, django_assert_num_queries):

@@ -97,6 +97,7 @@ def _sum(spans: Iterable[Span]) -> Amount:
 # --- Plots -------------------------------------------------------------------------
 
 HEIGHT, TOP = 120, 22  # of the bars, and the room above them
+LABEL_STEPS = 8  # bars that the name of a day is as wide as, where there is little room
 
 
 class Bar(NamedTuple):
@@ -161,7 +162,7 @@ def _bar(span: Span, left: float, step: float, top: int, url_of: Callable[[datet
         when=when,
         text=f"{when}: {count:,} asset{'' if count == 1 else 's'}, {size}",
         label=label if has_room else "",
-        is_minor=is_minor,
+        is_minor=is_minor or (not is_day and left + LABEL_STEPS * step > 100),
         count=count,
         value=compact_text(count) if is_day else "",
         size=size,
