@@ -39,6 +39,7 @@ CREATED_WINDOWS = {
 admin.site.site_header = "Workspace Assets"
 admin.site.site_title = "Workspace Assets"
 admin.site.index_title = "Back office"
+admin.site.site_url = None  # the header has its own link to the dashboard
 admin.site.disable_action("delete_selected")  # it would know neither ledger nor files
 
 
