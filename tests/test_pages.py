@@ -192,6 +192,12 @@ def test_all_18_columns_are_shown_and_can_be_copied(fetch):
         assert f'aria-label="Copy {column.name}"' in shown.html
 
 
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_a_list_says_so_where_a_prompt_is_empty(fetch, view):
+    make_asset(original_prompt="")
+    assert "No prompt" in fetch(f"/assets/?view={view}").text
+
+
 def test_only_a_prompt_that_is_there_can_be_copied(fetch):
     assert "Copy prompt" in fetch(detail_of(make_asset())).text
     shown = fetch(detail_of(make_asset(original_prompt="")))
