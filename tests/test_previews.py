@@ -758,9 +758,11 @@ def test_a_half_written_preview_is_never_seen(folder):
 
     with ThreadPoolExecutor(4) as threads:
         readers = [threads.submit(read) for _ in range(2)]
-        for writer in [threads.submit(write, content) for content in contents]:
-            writer.result()
-        done.set()
+        try:
+            for writer in [threads.submit(write, content) for content in contents]:
+                writer.result()
+        finally:
+            done.set()
         assert all(reader.result() for reader in readers)
     assert [file.name for file in path.parent.iterdir()] == ["abcd.webp"]
 

@@ -57,9 +57,12 @@ def content_of(key):
     return PNG + key.encode() * 100
 
 
-def at_once(*actions):
-    """What each returns, run in a thread and with a connection of its own, from the same instant."""
-    start = threading.Barrier(len(actions), timeout=30)
+def at_once(*actions, begin=None):
+    """What each returns, run in a thread and with a connection of its own, from the same instant.
+
+    What is to begin with is done when all have their connections.
+    """
+    start = threading.Barrier(len(actions), begin, timeout=60)
 
     def run(action):
         try:
@@ -80,10 +83,6 @@ def after(seconds, action):
         return action()
 
     return wait_and_act
-
-
-def at(moment, action):
-    return lambda: after(moment - time.time(), action)()
 
 
 @pytest.fixture
@@ -313,6 +312,7 @@ def test_extending_and_expiring_at_once_never_expires_what_was_extended(actor):
 
 
 EARLIER = (0.05, 0.009, 0.006, 0.005, 0.004, 0.003, 0.002, 0.001, 0)  # seconds before the grace ends
+LONGEST = 0.06  # seconds of it that are left when both are at it
 
 
 @pytest.mark.parametrize("leave", [delete, promote])
@@ -322,13 +322,16 @@ def test_of_bringing_back_and_removing_files_one_comes_too_late(home, with_files
         (asset,) = with_files(1)
         leave([asset.pk], actor=actor)
         entry = only_entry_of(asset)
-        # The grace ends while both are at it.
-        end = time.time() + 0.1
-        entry.purge_after = datetime.fromtimestamp(end, UTC)
-        entry.save(update_fields=["purge_after"])
+        early, late = LONGEST - EARLIER[number % len(EARLIER)], LONGEST + number % 4 / 1000
+
+        def end_grace_soon(entry=entry):
+            entry.purge_after = datetime.now(UTC) + timedelta(seconds=LONGEST)
+            entry.save(update_fields=["purge_after"])
+
         outcomes, _ = at_once(
-            at(end - EARLIER[number % len(EARLIER)], lambda pk=entry.pk: restore([pk], actor=actor)),
-            at(end + number % 4 / 1000, purge),
+            after(early, lambda pk=entry.pk: restore([pk], actor=actor)),
+            after(late, purge),
+            begin=end_grace_soon,
         )
         back = outcomes[asset.pk] == DONE
         ends.append(back)
@@ -375,7 +378,9 @@ def test_a_deadlock_with_another_program_is_tried_again(actor):
             cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that it is the delete that is ended
             cursor.execute("SELECT FROM workspace_assets WHERE id = %s FOR UPDATE", [second])
             holds_second.set()
+            deadline = time.monotonic() + 20
             while not somebody_waits(cursor):
+                assert time.monotonic() < deadline
                 time.sleep(0.01)
             cursor.execute("SELECT FROM workspace_assets WHERE id = %s FOR UPDATE", [first])
 

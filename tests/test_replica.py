@@ -123,7 +123,9 @@ def resume():
 def paused():
     """What is written meanwhile is not on the replica."""
     pause()
+    deadline = time.monotonic() + PATIENCE
     while ask(HOLDS_A_TABLE):
+        assert time.monotonic() < deadline
         resume()
         catch_up()
         pause()

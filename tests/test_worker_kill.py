@@ -214,6 +214,7 @@ def test_an_operation_whose_worker_is_killed_again_and_again_ends_as_if_it_was_n
     for kill, kills, within in ((kill_worker, 6, worker_within), (kill_child, 19, child_within)):
         monkeypatch.setattr(bulk, "CHUNK", chunks if kill is kill_child else bulk.CHUNK)
         while kills:
+            assert len(undertakings) < 100, "it is always over before anybody is killed"
             if not undertakings or not undertakings[-1].goes_on:
                 empty_queue()  # the worker of the one before may have been killed when that was over
                 undertakings.append(Undertaking(action, data, actor))
