@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import supervisor
+from workspace import process_guard, supervisor
 from workspace.listening import CannotListenError, refuse_taken_address, wait_until_answers
 
 ROOT = Path(supervisor.__file__).parents[1]
@@ -295,8 +295,13 @@ def test_killed_supervisor_leaves_nothing(run):
     wait_until(lambda: not supervised.remains)
 
 
-def test_killed_supervisor_leaves_no_grandchildren_that_ignore_sigterm(run):
-    supervised = run(STUBBORN_FAMILY)
+def test_killed_supervisor_leaves_no_grandchildren_that_ignore_sigterm(run, tmp_path):
+    source = Path(process_guard.__file__).read_text()
+    assert "GRACE = 10.0" in source
+    less_patient = tmp_path / "guard.py"
+    less_patient.write_text(source.replace("GRACE = 10.0", "GRACE = 1.0"))
+    guard = f"supervisor.process_guard.SCRIPT = (sys.executable, '-I', {str(less_patient)!r})"
+    supervised = run(STUBBORN_FAMILY, prelude=guard)
     assert supervised.read_line() == "up"
     supervised.signal(signal.SIGKILL)
     supervised.finish()

@@ -211,7 +211,7 @@ def test_an_operation_whose_worker_is_killed_again_and_again_ends_as_if_it_was_n
     actor = User.objects.create_user("admin")
     chunks = bulk.CHUNK | {"promote": 50, "delete": 25}  # of the children: more moments to be killed at
     undertakings = []
-    for kill, kills, within in ((kill_worker, 6, worker_within), (kill_child, 19, child_within)):
+    for kill, kills, within in ((kill_worker, 3, worker_within), (kill_child, 19, child_within)):
         monkeypatch.setattr(bulk, "CHUNK", chunks if kill is kill_child else bulk.CHUNK)
         while kills:
             assert len(undertakings) < 100, "it is always over before anybody is killed"
