@@ -295,6 +295,18 @@ def test_acting_takes_a_post(client, admin, things):
         assert everything() == before, name
 
 
+def test_the_address_of_a_button_says_so_when_it_is_opened(client, admin, things):
+    client.force_login(admin)
+    for name in [*ACTIONS, *REVIEWS, "logout"]:
+        shown = client.get(reverse(name) if name == "logout" else url_of(name, things))
+        assert "the address of a button" in Page(shown).text, name
+        assert "POST" in shown["Allow"], name
+
+
+def test_somebody_who_is_logged_out_already_can_log_out(client):
+    assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+
+
 def test_the_list_of_operations_takes_nothing_but_get_and_post(client, admin):
     client.force_login(admin)
     assert client.put("/operations/").status_code == 405

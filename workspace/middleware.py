@@ -44,6 +44,21 @@ class TimeLimitMiddleware:
         return too_broad(request)
 
 
+class ButtonsMiddleware:
+    """Says so where somebody opens, by reloading or going back, what only a button asks for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405 or request.method not in READS:
+            return response
+        page = render(request, "405.html", status=405)
+        page["Allow"] = response["Allow"]
+        return page
+
+
 class ReadsAfterWritesMiddleware:
     """Whoever has just changed something sees it in the lists, wherever those are read from."""
 

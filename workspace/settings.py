@@ -191,6 +191,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "workspace.middleware.ButtonsMiddleware",
     "workspace.middleware.ReadsAfterWritesMiddleware",
     "workspace.middleware.TimeLimitMiddleware",
     "axes.middleware.AxesMiddleware",
