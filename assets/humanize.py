@@ -71,14 +71,17 @@ def since_text(instant: datetime | None, now: datetime) -> str:
 
 class Expiry(NamedTuple):
     text: str
-    level: str  # calm (over 3 days), soon (under 3), urgent (under 1), expired, never
+    level: str  # calm, soon, urgent, expired, never
+
+
+_NONE, _URGENT, _SOON = timedelta(0), timedelta(days=1), timedelta(days=3)
 
 
 def expiry(expires_at: datetime | None, now: datetime) -> Expiry:
     if expires_at in (None, LATEST):
         return Expiry("never expires", "never")
     left = expires_at - now
-    if left <= timedelta(0):
+    if left <= _NONE:
         return Expiry(f"expired {span_text(-left)} ago", "expired")
-    level = "urgent" if left < timedelta(days=1) else "soon" if left < timedelta(days=3) else "calm"
+    level = "urgent" if left < _URGENT else "soon" if left < _SOON else "calm"
     return Expiry(f"in {span_text(left)}", level)

@@ -1,4 +1,4 @@
-"""What a grid or a table shows of each asset: ready strings, since a page has sixty of them."""
+"""What a grid or a table shows of each asset, as strings: a page has sixty of them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Card:
+    asset: Any  # the row
     id: str
     url: str
     preview_url: str
@@ -36,20 +37,13 @@ class Card:
     prompt: str
     owner: str
     owner_url: str
-    job: str
-    job_url: str
-    index: int
-    seed: int
-    size: str
-    dimensions: str
-    created: str
-    created_at: str
     expiry: Expiry
     expires_at: str  # for scripts
     expires_at_text: str
     is_nsfw: bool
     verdict: str  # empty where there is none
     verdict_text: str
+    now: datetime
     variation: str = ""  # what was asked for differently than for the asset it is shown with
 
     @property
@@ -59,6 +53,40 @@ class Card:
     def __getitem__(self, name: str) -> Any:
         """Templates look here first: refusing them would cost more than all else of the look-up."""
         return getattr(self, name)
+
+    # --- What few lists show ---
+
+    @property
+    def job(self) -> str:
+        return short_id(self.asset.job_id)
+
+    @property
+    def job_url(self) -> str:
+        return page_url("job", self.asset.job_id)
+
+    @property
+    def index(self) -> int:
+        return self.asset.asset_index
+
+    @property
+    def seed(self) -> int:
+        return self.asset.generation_seed
+
+    @property
+    def size(self) -> str:
+        return size_text(self.asset.file_size_bytes)
+
+    @property
+    def dimensions(self) -> str:
+        return dimensions_text(self.asset.width, self.asset.height)
+
+    @property
+    def created(self) -> str:
+        return since_text(self.asset.created_at, self.now)
+
+    @property
+    def created_at(self) -> str:
+        return instant_text(self.asset.created_at)
 
 
 def prompt_text(start: str) -> str:
@@ -96,9 +124,10 @@ def cards(
 
 
 def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card:
-    pk, user_id, job_id = str(asset.pk), str(asset.user_id), str(asset.job_id)
+    pk, user_id = str(asset.pk), str(asset.user_id)
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
+        asset=asset,
         id=pk,
         url=page_url("detail", pk) + suffix,
         preview_url=page_url("asset_preview", pk),
@@ -108,20 +137,13 @@ def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card
         prompt=prompt_text(asset.prompt_start),
         owner=asset.owner_name or short_id(user_id),
         owner_url=page_url("user", user_id),
-        job=short_id(job_id),
-        job_url=page_url("job", job_id),
-        index=asset.asset_index,
-        seed=asset.generation_seed,
-        size=size_text(asset.file_size_bytes),
-        dimensions=dimensions_text(asset.width, asset.height),
-        created=since_text(asset.created_at, now),
-        created_at=instant_text(asset.created_at),
         expiry=expiry(asset.expires_at, now),
         expires_at=asset.expires_at.isoformat() if asset.expires_at else "",
         expires_at_text=instant_text(asset.expires_at),
         is_nsfw=asset.content_mode == "nsfw",
         verdict=review.verdict if review else "",
         verdict_text=review.summary if review else "",
+        now=now,
     )
 
 
@@ -146,6 +168,7 @@ def library_cards(saved: Iterable[LibraryAsset], now: datetime) -> list[Card]:
 def _library_card(asset: Any, review: Review | None, now: datetime) -> Card:
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
+        asset=asset,
         id=str(asset.id),
         url=page_url("library_detail", asset.id),
         preview_url=page_url("library_preview", asset.id),
@@ -155,20 +178,13 @@ def _library_card(asset: Any, review: Review | None, now: datetime) -> Card:
         prompt=asset.custom_title or prompt_text(asset.prompt_start),
         owner=asset.owner_name or short_id(asset.user_id),
         owner_url=page_url("user", asset.user_id),
-        job="",
-        job_url="",
-        index=0,
-        seed=asset.generation_seed or 0,
-        size=size_text(asset.file_size_bytes),
-        dimensions=dimensions_text(asset.width, asset.height),
-        created=since_text(asset.created_at, now),
-        created_at=instant_text(asset.created_at),
         expiry=Expiry(since_text(asset.created_at, now), "never"),
         expires_at="",
         expires_at_text=instant_text(asset.created_at),
         is_nsfw=asset.is_nsfw,
         verdict=review.verdict if review else "",
         verdict_text=review.summary if review else "",
+        now=now,
     )
 
 
