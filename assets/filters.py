@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache, reduce
 from operator import and_
 from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import django_filters as filters
@@ -13,6 +14,7 @@ from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Sub
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from assets.fields import Actor, Owner, StrictForm
 from assets.filter_kinds import (
@@ -134,6 +136,7 @@ class ListFilterSet(filters.FilterSet):
 
     # --- Query strings ---
 
+    @cached_property
     def given(self) -> dict[str, list[str]]:
         """The parameters of this selection as they were written, without empty ones and cursors."""
         written = ((name, [value for value in values if value.strip()]) for name, values in self.data.lists())
@@ -141,11 +144,8 @@ class ListFilterSet(filters.FilterSet):
 
     def query(self, /, **changes: str | list[str] | None) -> str:
         """The query string of this selection with some parameters changed, or left out by None."""
-        query = QueryDict(mutable=True)
-        for name, values in (self.given() | changes).items():
-            if values:
-                query.setlist(name, [values] if isinstance(values, str) else values)
-        return query.urlencode(safe=":,/")
+        written = {name: values for name, values in (self.given | changes).items() if values}
+        return urlencode(written, doseq=True, safe=":,/", quote_via=quote)
 
     def leave(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset

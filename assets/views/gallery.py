@@ -65,7 +65,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "sorts": list(switch(filterset, "sort", {name: label for name, (label, _) in SORTS.items()})),
         "views": list(switch(filterset, "view", VIEWS)),
         "carried": carried(filterset),
-        "conditions": filterset.given().get("setting", []),
+        "conditions": filterset.given.get("setting", []),
         "created_type": created_type(filterset),
         **rail_context(request.user, filterset),
     }
@@ -98,7 +98,7 @@ class Chip(NamedTuple):
 
 
 def chips(filterset: AssetFilterSet) -> Iterator[Chip]:
-    for name, values in filterset.given().items():
+    for name, values in filterset.given.items():
         if name in {"sort", "view"} and name not in filterset.errors:
             continue
         known = filterset.filters.get(name)
@@ -156,12 +156,12 @@ def carried(filterset: AssetFilterSet) -> list[tuple[str, str]]:
     """What the rail chooses by links, for its form to keep."""
     names = ("type", "model", "expires", "expires_after", "expires_before", "verdict")
     names += ("same_prompt", "same_settings", "sort", "view")
-    return [(name, values[0]) for name, values in filterset.given().items() if name in names]
+    return [(name, values[0]) for name, values in filterset.given.items() if name in names]
 
 
 def created_type(filterset: AssetFilterSet) -> str:
     """The browser's own date picker, unless it would lose a time of day that the URL names."""
-    given = filterset.given()
+    given = filterset.given
     values = [*given.get("created_after", []), *given.get("created_before", [])]
     return "date" if all(re.fullmatch(r"\d{4}-\d\d-\d\d", value) for value in values) else "text"
 
@@ -175,7 +175,7 @@ class Facets(NamedTuple):
 
 def options_of(filterset: AssetFilterSet, counts: facets.Facets) -> Facets:
     def option(name: str, value: str, label: str, count: Count) -> Option:
-        is_chosen = filterset.given().get(name) == [value]
+        is_chosen = filterset.given.get(name) == [value]
         changes = {name: None if is_chosen else value, **_soonest_first(filterset, name, value, is_chosen)}
         return Option(label, filterset.query(**changes), is_chosen, count)
 

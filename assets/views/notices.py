@@ -16,7 +16,7 @@ MAX_AGE = 20  # seconds, of what is the same for everybody
 def notices(filterset: AssetFilterSet) -> Iterator[str]:
     if not filterset.is_valid():
         return
-    if missing := lacking(filterset.order.column, filterset.given().keys()):
+    if missing := lacking(filterset.order.column, filterset.given.keys()):
         yield (
             f"This database has no index for {' and '.join(missing)}: it may be slow,"
             " add a user, a type or a date."

@@ -56,7 +56,7 @@ def setting_values(request: HttpRequest) -> HttpResponse:
 
 
 def _row(filterset: AssetFilterSet, key: Key) -> Row:
-    given = filterset.given().get("setting", [])
+    given = filterset.given.get("setting", [])
 
     def url(condition: str) -> str:
         query = filterset.query(setting=[*given, condition]) if condition else ""
