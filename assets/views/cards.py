@@ -94,17 +94,19 @@ def prompt_text(start: str) -> str:
     return start if len(start) <= PROMPT_START else f"{start[:PROMPT_START]}…"
 
 
+_ANNOTATIONS = {
+    "prompt_start": Left("original_prompt", PROMPT_START + 1),
+    "content_mode": KT("generation_settings__content_mode"),
+    "owner_name": owner_name(),
+}
+
+
 def for_cards(assets: QuerySet[WorkspaceAsset]) -> QuerySet[WorkspaceAsset]:
     """Only what a card shows, as named tuples: prompts and settings may be long, and models take their time.
 
     With the owner's name, by one statement.
     """
-    shown = assets.annotate(
-        prompt_start=Left("original_prompt", PROMPT_START + 1),
-        content_mode=KT("generation_settings__content_mode"),
-        owner_name=owner_name(),
-    )
-    return shown.values_list(*_COLUMNS, "prompt_start", "content_mode", "owner_name", named=True)
+    return assets.annotate(**_ANNOTATIONS).values_list(*_COLUMNS, *_ANNOTATIONS, named=True)
 
 
 def cards(
