@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import accumulate, combinations
 from typing import Any, NamedTuple
 
+from assets import prepared
 from assets.lossless import same
 from assets.models import WorkspaceAsset
 from assets.models.upstream import WorkspaceAssetQuerySet
@@ -54,7 +55,7 @@ def _differ(values: Sequence[Any]) -> bool:
 
 def readable(rows: WorkspaceAssetQuerySet, *, most_settings: int) -> list[WorkspaceAsset]:
     """The rows by one query, without settings of more bytes than that."""
-    found = list(rows.with_settings_up_to(most_settings))
+    found = prepared.rows(rows.with_settings_up_to(most_settings))
     for row in found:
         is_read = row.settings_size is None or row.settings_size <= most_settings
         row.generation_settings = row.small_settings if is_read else Missing.UNREAD

@@ -1,40 +1,58 @@
-"""Statements whose text never changes, of which the server keeps the plans: to make them takes longest."""
+"""Statements of which the server keeps the plans, since to make one takes longer than what it is for.
 
-from collections.abc import Mapping, Sequence
+Their text is the same each time, and one plan is good for all values, which it does not know.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
+from django.db import NotSupportedError, connections
 from django.db.models import Manager, QuerySet
+
+
+def rows(queryset: QuerySet) -> list[Any]:
+    """What a queryset finds."""
+    return _asked(queryset.db, lambda: list(queryset.all()))
 
 
 def instances(of: Manager | QuerySet, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
     """As `raw`: the columns of a model in its order, and further ones as attributes.
 
-    It must name them all: a kept plan of `*` fails as soon as the table has one more. And one plan must be
-    good for all values, which it does not know.
+    It must name them all: no kept plan of `*` is good any more when the table has another.
     """
+    return _asked(of.db, lambda: list(_instances(of, sql, params)))
+
+
+def _instances(of: Manager | QuerySet, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> Iterator[Any]:
     number = len(of.model._meta.concrete_fields)
-    names, rows = _found(of.db, sql, params)
-    found = []
-    for row in rows:
-        instance = of.model.from_db(of.db, names[:number], row[:number])
-        vars(instance).update(zip(names[number:], row[number:], strict=True))
-        found.append(instance)
-    return found
-
-
-def _found(using: str, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> tuple[list[str], list[tuple]]:
-    with _cursor(connections[using]) as cursor:
+    with connections[of.db].cursor() as cursor:
         cursor.execute(sql, params)
-        return [column.name for column in cursor.description], cursor.fetchall()
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            instance = of.model.from_db(of.db, names[:number], row[:number])
+            vars(instance).update(zip(names[number:], row[number:], strict=True))
+            yield instance
 
 
-def _cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
-    """Django's own write the values into the text, which then is another: that is only good for a log."""
-    if connection.queries_logged:
-        return connection.cursor()
-    connection.ensure_connection()
-    return connection.make_cursor(psycopg.Cursor(connection.connection))
+def _asked(using: str, ask: Callable[[], list[Any]]) -> list[Any]:
+    try:
+        with _plans_kept(using):
+            return ask()
+    except NotSupportedError:  # a column has another type by now, which the kept plan has not
+        return ask()
+
+
+@contextmanager
+def _plans_kept(using: str) -> Iterator[None]:
+    """By cursors of the driver: Django's write the values into the text, which is only good for a log."""
+    connections[using].ensure_connection()
+    driver = connections[using].connection
+    factory = driver.cursor_factory
+    if not connections[using].queries_logged:
+        driver.cursor_factory = psycopg.Cursor
+    try:
+        yield
+    finally:
+        driver.cursor_factory = factory

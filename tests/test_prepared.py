@@ -1,11 +1,12 @@
-"""What every page asks is planned once, and answered the same ever after."""
+"""What is asked again and again is planned once, and answered the same ever after."""
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 
 from assets import reviews
-from assets.models import SavedView, Verdict
-from tests.factories import make_asset
+from assets.models import SavedView, Verdict, WorkspaceAsset
+from tests.factories import make_asset, make_assets, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -39,3 +40,21 @@ def test_a_table_may_get_a_column_while_pages_are_served(fetch, staff):
             # Within a block, so that the driver takes it for somebody else's.
             cursor.execute(f"DO 'BEGIN ALTER TABLE {table} ADD COLUMN of_another_version text; END'")
     assert fetch("/assets/").text == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_product_may_change_the_type_of_a_column_while_pages_are_served(fetch):
+    job = make_job()
+    first, _ = make_assets(2, job.user, job, model_used="flux")
+    url = reverse("detail", args=[first.pk])
+    fetch(url)
+    with connection.cursor() as cursor:
+        change = "DO 'BEGIN ALTER TABLE workspace_assets ALTER asset_index TYPE {}; END'"
+        cursor.execute(change.format("bigint"))
+        try:
+            shown = fetch(url)
+        finally:
+            cursor.execute(change.format("integer"))
+    assert [card.index for card in shown.response.context["siblings"]] == [
+        asset.asset_index for asset in WorkspaceAsset.objects.for_job(job.pk).order_by("asset_index")
+    ]

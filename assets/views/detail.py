@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from assets import prepared
 from assets.access import asset_or_404, no_such_asset, viewers_only
 from assets.filters import AssetFilterSet
 from assets.history import history, kinds_of, with_kinds
@@ -31,13 +32,13 @@ MOST_SIBLINGS = 24
 @require_safe
 @viewers_only
 def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
-    asset = whole_rows().filter(id=asset_id).first()
+    asset = next(iter(prepared.rows(whole_rows().filter(id=asset_id))), None)
     if asset is None:
         return redirect(where_it_went_or_404(asset_id))
     filterset = AssetFilterSet(request.GET)
     query = filterset.query() if filterset.is_valid() else ""
     rows = for_cards(WorkspaceAsset.objects.for_job(asset.job_id)).order_by("asset_index", "id")
-    siblings = cards(rows[:MOST_SIBLINGS], filterset.now, query)
+    siblings = cards(prepared.rows(rows[:MOST_SIBLINGS]), filterset.now, query)
     happened = history(asset_id, created_at=asset.created_at, kinds=kinds_of(asset))
     file = report_on(asset, WORKSPACE, asset.temp_storage_path)
     settings_url = page_url("settings_json", asset_id)
@@ -45,7 +46,7 @@ def detail(request: HttpRequest, asset_id: UUID) -> HttpResponse:
         "asset": asset,
         "asset_id_text": str(asset_id),
         "owner": asset.owner_name,
-        "job": Job.objects.filter(id=asset.job_id).first(),
+        "job": next(iter(prepared.rows(Job.objects.filter(id=asset.job_id))), None),
         "columns": row_columns(asset, owner=asset.owner_name),
         "expiry": expiry(asset.expires_at, filterset.now),
         "created": since_text(asset.created_at, filterset.now),
