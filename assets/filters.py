@@ -61,7 +61,7 @@ EXPIRIES = {
 SORTS = {
     "-created_at": ("Newest first", Order("created_at", descending=True)),
     "created_at": ("Oldest first", Order("created_at")),
-    "expires_at": ("Expiring soonest", Order("expires_at")),
+    "expires_at": ("Expiring first", Order("expires_at")),
     "-file_size_bytes": ("Largest first", Order("file_size_bytes", descending=True)),
 }
 MOST_REVIEWS = 1_000_000  # of one verdict, which one query looks through for those of assets that are here
