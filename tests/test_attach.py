@@ -338,6 +338,7 @@ def test_a_role_with_too_few_rights_is_told_each_and_the_statements_mend_all(tmp
             ("files_of_rows", "cannot tell", "workspace_assets", "row-level security"),
         ):
             assert among(found, check, level, *words), (check, words)
+        assert "GRANT DELETE" not in run(product, "--sql", "--no-probe", READ_ONLY="1").stdout
         statements = run(product, "--sql", "--no-probe")
         with product.connect() as owner:
             owner.execute(statements.stdout)

@@ -11,6 +11,7 @@ from assets.attachment.tables import MODELS
 from assets.attachment.verdicts import (
     Check,
     Verdict,
+    is_read_only,
     listed,
     note,
     obstacle,
@@ -89,6 +90,9 @@ def reading() -> Iterator[Verdict]:
 def changing() -> Iterator[Verdict]:
     purposes = {purpose: needed for purpose, needed in grants.PURPOSES.items() if needed != grants.TO_LOOK}
     lacks = {purpose: lacking for purpose, needed in purposes.items() if (lacking := grants.missing(needed))}
+    if lacks and is_read_only():
+        yield ok("This role lacks rights to write, which READ_ONLY=1 does without.")
+        return
     for purpose, lacking in lacks.items():
         so = f"{purpose}: this role lacks {listed(map(str, lacking))}."
         if purpose == grants.INGEST:
