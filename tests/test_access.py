@@ -182,8 +182,10 @@ def test_a_refusal_is_one_line_in_the_log(client, things, monkeypatch):
     monkeypatch.setattr(console, "stream", io.StringIO())
     client.force_login(User.objects.create_user("stranger"))
     client.get("/assets/")
-    (line,) = console.stream.getvalue().splitlines()
-    assert line.endswith("django.request: Forbidden (Permission denied): /assets/")
+    client.get("/assets/", headers={"host": "elsewhere.example"})
+    role, host = console.stream.getvalue().splitlines()
+    assert role.endswith("django.request: Forbidden (Permission denied): /assets/")
+    assert "Invalid HTTP_HOST header: 'elsewhere.example'" in host
 
 
 def test_pages_are_only_read(client, admin, things):

@@ -2,7 +2,7 @@
 
 import logging
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
 from psycopg.errors import InsufficientPrivilege
 
@@ -32,9 +32,9 @@ def reason_of(error: Exception) -> str:
 
 
 class OnOneLine(logging.Filter):
-    """Logs that somebody was refused a page without the way there, which is no fault and tells nothing."""
+    """Logs that a request was refused without the way there, which is no fault and tells nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
+        if record.exc_info and isinstance(record.exc_info[1], (PermissionDenied, SuspiciousOperation)):
             record.exc_info = None
         return True
