@@ -17,7 +17,7 @@ import pytest
 from django.core.checks import run_checks
 
 MANAGE = Path(__file__).parent.parent / "manage.py"
-PATIENCE = 120  # seconds
+PATIENCE = 240  # seconds: the demo is drawn meanwhile
 
 
 def free_port():
