@@ -19,6 +19,8 @@ CARD = (
     " model_used, created_at, expires_at, width, height, left(original_prompt, 161) AS prompt_start,"
     " generation_settings ->> 'content_mode' AS content_mode"
 )
+# Below each sibling stands what was asked for differently, so what was asked for is read with it.
+COMPARED = f"{CARD}, md5(original_prompt), generation_settings"
 NEWEST, OLDEST = "created_at DESC, id DESC", "created_at, id"
 PROBED = 3_000  # rows at the head of a list that are looked at one by one
 GATHERED = 200_000  # rows that an index without order finds, before they are sorted
@@ -34,9 +36,11 @@ def literal(value: Any) -> str:
 # --- Lists ---------------------------------------------------------------------
 
 
-def listed(where: str = "true", order: str = NEWEST, size: int = PAGE_SIZE) -> Statement:
+def listed(where: str = "true", order: str = NEWEST, size: int = PAGE_SIZE, columns: str = CARD) -> Statement:
     """By an index in the order of the page."""
-    return Statement(f"SELECT {CARD} FROM workspace_assets WHERE {where} ORDER BY {order} LIMIT {size + 1}")
+    return Statement(
+        f"SELECT {columns} FROM workspace_assets WHERE {where} ORDER BY {order} LIMIT {size + 1}"
+    )
 
 
 def probed(where: str, order: str = NEWEST) -> Statement:
@@ -70,6 +74,17 @@ def has_setting(key: str, *values: int) -> str:
     """As the number or as the text that spells it."""
     wanted = [f'{{"{key}": {value}}}' for value in values] + [f'{{"{key}": "{value}"}}' for value in values]
     return f"generation_settings @> ANY (ARRAY[{', '.join(map(literal, wanted))}]::jsonb[])"
+
+
+def values_above(key: str, number: int) -> Statement:
+    """The values that a range means: no index answers it, but one answers which rows have a value.
+
+    So by hand as well, those that occur are to be asked for in a table of them, before any row can be.
+    """
+    return Statement(
+        f"SELECT settings FROM assets_settingvalue WHERE key = {literal(key)}"
+        f" AND (settings ->> {literal(key)})::numeric > {number}"
+    )
 
 
 def around_cards(rows: Sequence[tuple]) -> list[Statement]:

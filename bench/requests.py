@@ -79,7 +79,11 @@ def _gallery(
     )
 
 
-_SAVED_VIEWS = Statement("SELECT * FROM assets_savedview LIMIT 100")
+# The rail says whose they are.
+_SAVED_VIEWS = Statement(
+    "SELECT view.*, username FROM assets_savedview AS view"
+    " JOIN auth_user ON auth_user.id = owner_id LIMIT 100"
+)
 
 
 def _ordered(
@@ -148,7 +152,10 @@ def _settings() -> Iterator[Request]:
     )
     few = floors.has_setting("scene_id", *range(RARE_SCENE + 1, RARE_SCENE + 6))
     yield _gallery(
-        "setting range, rare", floors.gathered(few), [floors.rail_of(few)], setting=f"scene_id>{RARE_SCENE}"
+        "setting range, rare",
+        floors.gathered(few),
+        [floors.values_above("scene_id", RARE_SCENE), floors.rail_of(few)],
+        setting=f"scene_id>{RARE_SCENE}",
     )
 
 
@@ -200,7 +207,7 @@ def _other_pages(known: Sample) -> Iterator[Request]:
     yield Request(
         "one asset",
         f"/assets/{known.asset}/",
-        floors.listed(f"job_id = {job}", "asset_index, id", MOST_SIBLINGS - 1),
+        floors.listed(f"job_id = {job}", "asset_index, id", MOST_SIBLINGS - 1, floors.COMPARED),
         tuple(floors.of_asset(asset, job)),
     )
     yield Request(
