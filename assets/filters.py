@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import cache, reduce
+from functools import reduce
 from operator import and_
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,6 +23,7 @@ from assets.filter_kinds import (
     IntegerFilter,
     MimeFilter,
     OwnerFilter,
+    QuickFilterSet,
     SamePromptFilter,
     SameSettingsFilter,
     SizeFilter,
@@ -72,7 +73,7 @@ VIEWS = {"grid": "Grid", "table": "Table"}
 DEFAULT_SORT, DEFAULT_VIEW = "-created_at", "grid"
 
 
-class ListFilterSet(filters.FilterSet):
+class ListFilterSet(QuickFilterSet):
     """What a query string selects, and the query strings around it.
 
     A value that is not understood selects nothing, and `errors` says why.
@@ -84,9 +85,6 @@ class ListFilterSet(filters.FilterSet):
     def __init__(self, data: QueryDict, queryset: QuerySet | None = None) -> None:
         super().__init__(data, queryset)
         self.now = timezone.now()  # one instant for all that a page says of expiry
-
-    def get_form_class(self) -> type[StrictForm]:
-        return _form_class(type(self))
 
     @property
     def qs(self) -> QuerySet:
@@ -160,12 +158,6 @@ class ListFilterSet(filters.FilterSet):
             found = standing.annotate(one=Value(True)).values("one")[:1]
             return queryset.filter(~Coalesce(Subquery(found), False))
         return queryset.filter(Exists(standing.filter(verdict=value)))
-
-
-@cache
-def _form_class(filterset: type[ListFilterSet]) -> type[StrictForm]:
-    """Made once, since it is the same for every request."""
-    return filters.FilterSet.get_form_class(filterset(QueryDict()))
 
 
 # --- The lists ------------------------------------------------------------------
