@@ -19,7 +19,7 @@ from tests.factories import make_asset, make_assets, make_job, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS = 70
+ROUNDS = 50
 # How long the second hand waits for, one after the other: nearer and nearer to the same instant.
 HEAD_STARTS = (-0.02, 0.02, -0.004, 0.004, -0.002, 0.002, -0.001, 0.001, 0, 0)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -267,7 +267,7 @@ def test_four_workers_expire_thousands_of_assets_each_once():
 
 
 def test_overlapping_deletions_in_opposite_orders_end_in_a_clean_sum(actor):
-    for _ in range(15):
+    for _ in range(10):
         ids = sorted(asset.pk for asset in make_assets(300))
         first, second = ids[:200], ids[100:][::-1]
         one, other = at_once(
@@ -284,7 +284,7 @@ def test_overlapping_deletions_in_opposite_orders_end_in_a_clean_sum(actor):
 
 
 def test_deleting_and_expiring_at_once_end_in_a_clean_sum(actor):
-    for _ in range(15):
+    for _ in range(10):
         ids = [asset.pk for asset in make_assets(200, expires_in=-timedelta(hours=1))]
         deleted, expired = at_once(
             lambda ids=ids: delete(ids, actor=actor),
