@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db import connection
 from django.test import Client
 from django.urls import resolve, reverse
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -440,6 +441,19 @@ def test_undoing_what_one_did_takes_the_permission_to_bring_back(client, saver, 
     before = everything()
     assert client.post(url_of("undo", things)).status_code == 403
     assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_without_a_database_says_that_it_does_not_answer(client, staff, monkeypatch):
+    client.force_login(staff)
+    client.raise_request_exception = False
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict, "HOST", "/nowhere")
+        answer, health = client.get("/assets/"), client.get("/healthz")
+    assert (answer.status_code, answer["Retry-After"], health.status_code) == (503, "10", 503)
+    assert "The database does not answer" in answer.text
+    assert client.get("/assets/").status_code == 200
 
 
 def test_healthz_answers_without_logging_in(client):

@@ -1,9 +1,13 @@
-"""What somebody or the dashboard itself may not do, in words for people."""
+"""What somebody or the dashboard itself may not or cannot do, in words for people."""
 
 import logging
+import sys
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+from django.views import defaults
 from psycopg.errors import InsufficientPrivilege
 
 ADVICE = "manage.py check --database default names what the role lacks."
@@ -29,6 +33,13 @@ def denied(error: Exception) -> str:
 
 def reason_of(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's, but of a database that cannot be reached: soon it may be."""
+    if not unreachable(sys.exception()):
+        return defaults.server_error(request)
+    return HttpResponse(loader.get_template("503.html").render(), status=503, headers={"Retry-After": "10"})
 
 
 class OnOneLine(logging.Filter):

@@ -12,3 +12,5 @@ urlpatterns = [
     path("admin/r/<path:place>", RedirectView.as_view()),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "workspace.refusals.server_error"
