@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -14,8 +12,9 @@ import pytest
 from assets.attachment import page, server
 from assets.attachment.server import difference
 from assets.attachment.verdicts import Finding, problem, warning
+from tests import programs
 from tests.stores import IN_DATA_DIR
-from tests.test_existing_database import ADA, JOB, ROOT, Product, address, identifiers
+from tests.test_existing_database import ADA, JOB, Product, address, identifiers
 from tests.test_existing_database import server as superuser
 from tests.test_replica import FOLLOWED
 from tests.test_replica import Server as Replica
@@ -31,9 +30,8 @@ def run(product, *arguments, **environment):
         "DEBUG": "1",
         "COLUMNS": str(COLUMNS),
     }
-    command = [sys.executable, "manage.py", "attach", *arguments, "--no-color"]
     given = os.environ | IN_DATA_DIR | variables | environment
-    return subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return programs.run("manage.py", "attach", *arguments, "--no-color", env=given)
 
 
 def attach(product, *arguments, **environment):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from tests import programs
 from workspace import environment as env
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,14 +29,7 @@ def start(folder, *command, **variables):
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment |= {"DATA_DIR": str(folder), "DATABASE_URL": os.environ["DATABASE_URL"]}
     environment |= {"SECRET_KEY": A_KEY} | variables
-    return subprocess.run(
-        [sys.executable, *(command or ("manage.py", "check"))],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return programs.run(*(command or ("manage.py", "check")), env=environment)
 
 
 def show(folder, *names, **variables):

@@ -4,8 +4,6 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -18,6 +16,7 @@ from django.utils import timezone
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tests import programs
 from tests.stores import IN_DATA_DIR
 from workspace.routers import UPSTREAM_MODELS
 
@@ -174,15 +173,7 @@ class Product:
             "DATA_DIR": str(self.folder),
             "DEBUG": "1",
         }
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env=os.environ | IN_DATA_DIR | variables | environment,
-            cwd=ROOT,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return programs.run(*arguments, env=os.environ | IN_DATA_DIR | variables | environment, given=given)
 
     def manage(self, *arguments, **environment):
         return self.run("manage.py", *arguments, "--no-color", **environment)
