@@ -539,7 +539,7 @@ def test_nothing_is_lost_whatever_is_done_and_wherever_it_is_cut_off(store_folde
     run_state_machine_as_test(
         lambda: Lifecycle(store_folders, actor),
         settings=hypothesis_settings(
-            max_examples=20 if stores.ON_S3 else 40,  # every file is a request there
+            max_examples=12 if stores.ON_S3 else 40,  # every file is a request there
             stateful_step_count=25,
             deadline=None,
             derandomize=False,
