@@ -211,7 +211,7 @@ def test_an_extension_of_many_is_done_and_undone(visit_as_admin, worker, many):
     assert dict(WorkspaceAsset.objects.values_list("id", "expires_at")) == before
 
 
-def test_one_goes_on_in_the_gallery_while_it_runs(visit_as_admin, empty_queue, many):
+def test_one_goes_on_in_the_gallery_while_it_runs(visit_as_admin, many):
     page = visit_as_admin("/assets/?model=sdxl")
     select_all(page, 70)
     choose(page, "delete")
