@@ -42,6 +42,7 @@ class Measured:
             "sql": _percentiles([answer.sql_ms for answer in ours]),
             "beyond_sql": _percentiles([answer.server_ms - answer.sql_ms for answer in ours]),
             "statements": min(answer.statements for answer in ours),
+            "shows": len(_shown(ours[-1])),
             "gave_up": sum(answer.has_given_up for answer in ours),
             "floor": _percentiles([answer.ms for answer in self.floors]),
             "stock": _percentiles([answer.ms for answer in self.stock]),
@@ -99,7 +100,7 @@ def _spent(answers: Sequence[Answer]) -> float:
 
 def _check_same(request: Request, rows: Sequence[tuple], answer: Answer) -> None:
     expected = {str(row[0]) for row in rows}
-    shown = set(re.findall(r'data-asset-id="([0-9a-f-]{36})"', answer.body))
+    shown = _shown(answer)
     if answer.has_given_up or 'id="result_list"' in answer.body:  # the admin tells no ids in this way
         return
     if len(shown - expected) > MOVED or len(shown) < len(expected) - 1 - MOVED:
@@ -107,3 +108,8 @@ def _check_same(request: Request, rows: Sequence[tuple], answer: Answer) -> None
             f"{request.name}: {request.path} shows {len(shown)} assets,"
             f" of which {len(shown & expected)} are among the {len(expected)} of its floor"
         )
+
+
+def _shown(answer: Answer) -> set[str]:
+    """The ids of the assets that a page of ours shows."""
+    return set(re.findall(r'data-asset-id="([0-9a-f-]{36})"', answer.body))

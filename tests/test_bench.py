@@ -79,3 +79,42 @@ def test_the_chart_has_a_line_for_each_request(told):
     chart = (folder / "bench.svg").read_text()
     for request in results["runs"][str(ROWS)]["requests"]:
         assert f">{request['name']}</text>" in chart
+
+
+@pytest.mark.parametrize(
+    ("shows", "met", "reason"),
+    [
+        (60, True, "a rare model excepted: 2.0 ×, to show 60 assets, not 16"),
+        (20, False, "a rare model 2.0 ×"),  # hardly more than before: that excuses nothing
+    ],
+)
+def test_a_page_may_take_longer_only_where_it_has_more_to_show(told, shows, met, reason):
+    _, results, folder = told
+    run = results["runs"][str(ROWS)]
+    runs = {"1000000": _with_rare_model(run, 20, 16), "10000000": _with_rare_model(run, 40, shows)}
+    _, was_met, detail = judged(runs, folder)[0]
+    assert was_met is met
+    assert reason in detail
+
+
+def _with_rare_model(run, p50, shows):
+    request = run["requests"][0] | {"name": "a rare model", "ours": {"p50": p50, "p95": p50}, "shows": shows}
+    return run | {"requests": [*run["requests"], request]}
+
+
+JUDGE = "import json, sys; from bench.bars import judge; print(json.dumps(judge(json.load(sys.stdin))))"
+
+
+def judged(runs, folder):
+    """In a process of its own, since a benchmark claims its folder and refuses the database of tests."""
+    done = subprocess.run(
+        [sys.executable, "-c", JUDGE],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"DATA_DIR": str(folder)},
+        input=json.dumps(runs),
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
