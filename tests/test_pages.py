@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import markupsafe
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -14,7 +15,8 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from assets import bulk, dispositions
-from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, WorkspaceAsset
+from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, Verdict, WorkspaceAsset
+from assets.reviews import review
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user, unenforce_keys
 from tests.html import setting_lines
 
@@ -60,6 +62,31 @@ def test_gallery_shows_what_a_card_is_about(fetch, view):
         assert text in shown.text
     assert f'href="/assets/{asset.id}/?view={view}"' in shown.html
     assert f'src="/media/assets/{asset.id}/preview"' in shown.html
+
+
+@pytest.mark.parametrize("view", ["grid", "table"])
+def test_a_card_changes_with_all_that_it_tells(fetch, staff, view):
+    owner = make_user("ada")
+    asset = make_asset(owner, expires_in=timedelta(hours=3, minutes=30), original_prompt="a fox", width=512)
+    changes = {
+        "a hen": lambda: change(original_prompt="a hen"),
+        "grace": lambda: type(owner).objects.filter(pk=owner.pk).update(username="grace"),
+        "in 5 h": lambda: change(expires_at=asset.expires_at + timedelta(hours=2)),
+        "kolors": lambda: change(model_used="kolors"),
+        "▶ 0:09" if view == "grid" else "video 0:09": lambda: change(asset_type="video", duration_seconds=9),
+        "flagged by": lambda: review([asset.pk], verdict=Verdict.FLAGGED, note="", reviewer=staff),
+    }
+
+    def change(**values):
+        WorkspaceAsset.objects.filter(pk=asset.pk).update(**values)
+
+    for text, make in changes.items():
+        before = fetch("/assets/", view=view)
+        assert text not in before.html
+        make()
+        assert text in fetch("/assets/", view=view).html
+    with time_machine.travel(timezone.now() + timedelta(hours=2), tick=False):
+        assert "in 3 h" in fetch("/assets/", view=view).html
 
 
 def test_facets_count_what_choosing_them_would_leave(fetch):

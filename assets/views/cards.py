@@ -1,7 +1,7 @@
 """What a grid or a table shows of each asset, as strings: a page has sixty of them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,6 +11,7 @@ from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left
 from django.urls import reverse
+from markupsafe import Markup
 
 from assets.humanize import Expiry, expiry, instant_text, length_text, since_text, size_text
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
@@ -18,6 +19,7 @@ from assets.models.upstream import owner_name
 from assets.reviews import verdicts
 
 PROMPT_START = 160  # characters
+KEPT = 1_000  # cards of each process: people look at the same pages again and again
 
 _COLUMNS = (
     "pk", "user_id", "asset_type", "file_size_bytes", "duration_seconds", "job_id", "asset_index",
@@ -25,8 +27,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Card:
+    """Nobody changes one: it may be shown to others as well."""
+
     asset: Any  # the row
     id: str
     url: str
@@ -40,11 +44,12 @@ class Card:
     expiry: Expiry
     expires_at: str  # for scripts
     expires_at_text: str
+    created: str
     is_nsfw: bool
     verdict: str  # empty where there is none
     verdict_text: str
-    now: datetime
     variation: str = ""  # what was asked for differently than for the asset it is shown with
+    _rendered: dict[Any, Markup] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -53,6 +58,13 @@ class Card:
     def __getitem__(self, name: str) -> Any:
         """Templates look here first: refusing them would cost more than all else of the look-up."""
         return getattr(self, name)
+
+    def rendered(self, macro: Callable[..., Markup], *arguments: Any) -> Markup:
+        """What a template makes of it, once for as long as it is kept."""
+        known = self._rendered.get((macro, *arguments))
+        if known is None:
+            known = self._rendered[macro, *arguments] = macro(self, *arguments)
+        return known
 
     # --- What few lists show ---
 
@@ -79,10 +91,6 @@ class Card:
     @property
     def dimensions(self) -> str:
         return dimensions_text(self.asset.width, self.asset.height)
-
-    @property
-    def created(self) -> str:
-        return since_text(self.asset.created_at, self.now)
 
     @property
     def created_at(self) -> str:
@@ -122,10 +130,25 @@ def cards(
     assets = list(assets)
     found = verdicts(asset.pk for asset in assets) if found is None else found
     suffix = f"?{query}" if query else ""
-    return [_card(asset, found.get(asset.pk), now, suffix) for asset in assets]
+    return [
+        _card(
+            asset,
+            suffix,
+            expiry(asset.expires_at, now),
+            since_text(asset.created_at, now),
+            _verdict(found.get(asset.pk)),
+        )
+        for asset in assets
+    ]
 
 
-def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card:
+def _verdict(review: Review | None) -> tuple[str, str]:
+    return (review.verdict, review.summary) if review else ("", "")
+
+
+@lru_cache(maxsize=KEPT)
+def _card(asset: Any, suffix: str, expires: Expiry, created: str, verdict: tuple[str, str]) -> Card:
+    """Kept by all that it is made of, so that it never shows what is no longer so."""
     pk, user_id = str(asset.pk), str(asset.user_id)
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
@@ -139,13 +162,13 @@ def _card(asset: Any, review: Review | None, now: datetime, suffix: str) -> Card
         prompt=prompt_text(asset.prompt_start),
         owner=asset.owner_name or short_id(user_id),
         owner_url=page_url("user", user_id),
-        expiry=expiry(asset.expires_at, now),
+        expiry=expires,
         expires_at=asset.expires_at.isoformat() if asset.expires_at else "",
         expires_at_text=instant_text(asset.expires_at),
+        created=created,
         is_nsfw=asset.content_mode == "nsfw",
-        verdict=review.verdict if review else "",
-        verdict_text=review.summary if review else "",
-        now=now,
+        verdict=verdict[0],
+        verdict_text=verdict[1],
     )
 
 
@@ -169,6 +192,8 @@ def library_cards(saved: Iterable[LibraryAsset], now: datetime) -> list[Card]:
 
 def _library_card(asset: Any, review: Review | None, now: datetime) -> Card:
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
+    created = since_text(asset.created_at, now)
+    verdict, verdict_text = _verdict(review)
     return Card(
         asset=asset,
         id=str(asset.id),
@@ -180,13 +205,13 @@ def _library_card(asset: Any, review: Review | None, now: datetime) -> Card:
         prompt=asset.custom_title or prompt_text(asset.prompt_start),
         owner=asset.owner_name or short_id(asset.user_id),
         owner_url=page_url("user", asset.user_id),
-        expiry=Expiry(since_text(asset.created_at, now), "never"),
+        expiry=Expiry(created, "never"),
         expires_at="",
         expires_at_text=instant_text(asset.created_at),
+        created=created,
         is_nsfw=asset.is_nsfw,
-        verdict=review.verdict if review else "",
-        verdict_text=review.summary if review else "",
-        now=now,
+        verdict=verdict,
+        verdict_text=verdict_text,
     )
 
 

@@ -1,6 +1,8 @@
 """Parts of the gallery on their own."""
 
 import threading
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +16,7 @@ from assets.facets import TOTAL_CAP, count_facets
 from assets.filters import AssetFilterSet
 from assets.pagination import Capped, capped_counts
 from assets.views import gallery
+from assets.views.cards import Card
 
 _first_page: dict[str, Any] = {}
 _keeping = threading.Lock()
@@ -33,8 +36,15 @@ def total(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def bare(request: HttpRequest) -> HttpResponse:
-    """The first page from memory: its template alone, and nothing asked of the database."""
-    return HttpResponse(render_to_string("assets/gallery.html", _kept_context(request)))
+    """The first page from memory: its template alone, in full each time, and nothing of the database."""
+    context = _kept_context(request)
+    cards = _anew(context["cards"])
+    return HttpResponse(render_to_string("assets/gallery.html", context | {"cards": cards}))
+
+
+def _anew(cards: Iterable[Card]) -> list[Card]:
+    """As nobody has rendered them yet."""
+    return [replace(card) for card in cards]
 
 
 def _kept_context(request: HttpRequest) -> dict[str, Any]:
