@@ -3,9 +3,8 @@
 No number costs more where the table is larger: some stop at a cap, and some are of the first rows alone.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,17 +12,18 @@ from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models import Count as Counting
-from django.http import QueryDict
 
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
-from assets.pagination import Capped, Count, CountStatement, Order, is_rare
+from assets.pagination import Capped, Count, CountStatement, is_rare
+from assets.shapes import written
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
 from assets.windows import estimate, first_rows, rows_passing
 
 TOTAL_CAP = 10_000
 FACET_CAP = 1_000
+FAR = 10  # times its cap, which a total does not fall below in a moment
 MOST_LOOKED_UP = 2_000  # assets, for the number of those without a verdict
 MOST_OPTIONS = 60  # of one facet
 OPTIONS_AGE = 60  # seconds for which a new type or model may be missing
@@ -106,18 +106,19 @@ def _counted(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
         name: [value for value in values if value not in many.get(name, {})]
         for name, values in options.items()
     }
-    counts = _statement(filterset, left).counts(time_limit=TIME_LIMIT)
+    statement = written(filterset, _write, tuple((name, tuple(values)) for name, values in left.items()))
+    counts = statement.counts(time_limit=TIME_LIMIT)
     found = {name: many.get(name, {}) | _of_options(name, left[name], counts) for name in options}
     for name in options:
         if name not in many and _is_of_all(filterset, name):
-            cache.set(f"{MANY}-{name}", _many(found[name]), MANY_AGE)
+            cache.set(f"{MANY}-{name}", _many(name, found[name]), MANY_AGE)
     return {name: {value: found[name][value] for value in values} for name, values in options.items()}
 
 
 def _known_many(filterset: AssetFilterSet, names: Iterable[str]) -> dict[str, dict[str, Count]]:
     """Of the whole workspace the numbers that were beyond the cap a moment ago.
 
-    All others, and the total, are counted anew for each page, since people see what they themselves change.
+    All others are counted anew for each page, since people see what they themselves change.
     """
     keys = {f"{MANY}-{name}": name for name in names if _is_of_all(filterset, name)}
     return {keys[key]: many for key, many in cache.get_many(keys).items()}
@@ -125,38 +126,23 @@ def _known_many(filterset: AssetFilterSet, names: Iterable[str]) -> dict[str, di
 
 def _is_of_all(filterset: AssetFilterSet, name: str) -> bool:
     """Whether the numbers of a facet are of the whole workspace."""
-    return name != "total" and filterset.is_valid() and filterset.names() <= {name}
+    return filterset.is_valid() and filterset.names() <= {name}
 
 
-def _many(counts: Mapping[str, Count]) -> dict[str, Count]:
-    return {value: count for value, count in counts.items() if count == Count(FACET_CAP, capped=True)}
+def _many(name: str, counts: Mapping[str, Count]) -> dict[str, Count]:
+    cap = TOTAL_CAP if name == "total" else FACET_CAP
+    many = {value: count for value, count in counts.items() if count == Count(cap, capped=True)}
+    # The total stands above the list: it must not say so of assets that one operation has removed meanwhile.
+    return {} if many and name == "total" and _about_all() < FAR * TOTAL_CAP else many
 
 
-def _statement(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> CountStatement:
-    if filterset.names() or not filterset.is_valid():
-        return CountStatement.of(_to_count(filterset, options))
-    written = _of_whole_workspace(tuple((name, tuple(values)) for name, values in options.items()))
-    later = filterset.now - written.now
-    params = [param + later if isinstance(param, datetime) else param for param in written.statement.params]
-    return written.statement._replace(params=params)
-
-
-class _Written(NamedTuple):
-    statement: CountStatement
-    now: datetime  # from which all of its times are
-
-
-@lru_cache(maxsize=64)
-def _of_whole_workspace(options: tuple[tuple[str, tuple[str, ...]], ...]) -> _Written:
-    """Kept, since the ORM takes longer to write it than the database to answer."""
-    filterset = AssetFilterSet(QueryDict())
-    wanted = _to_count(filterset, {name: list(values) for name, values in options})
-    return _Written(CountStatement.of(wanted), filterset.now)
+def _write(filterset: AssetFilterSet, options: tuple[tuple[str, tuple[str, ...]], ...]) -> CountStatement:
+    return CountStatement.of(_to_count(filterset, {name: list(values) for name, values in options}))
 
 
 def _to_count(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dict[str, Capped]:
     wanted: dict[str, Capped] = {}
-    if "total" in options:
+    if options.get("total"):
         wanted["total"] = Capped(filterset.qs, TOTAL_CAP)
     for name, column in {"type": "asset_type", "model": "model_used"}.items():
         if options.get(name):
@@ -238,17 +224,14 @@ def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
     given = filterset.names()
     parts = {name: name if name in given else "" for name in options}  # a facet without its own filter
     selections = {part: filterset.selection(without=[part]) for part in dict.fromkeys(parts.values())}
-    columns = {
-        part: _told_apart(filterset.now, [name for name in options if parts[name] == part])
-        for part in selections
-    }
+    told = {part: tuple(name for name in options if parts[name] == part) for part in selections}
     whole = filterset.selection()
     alike = {part for part, selection in selections.items() if selection.sieve == whole.sieve}
     rare = alike if is_rare(*whole) else set()
     likely_few = {part for part, selection in selections.items() if part in rare or _is_likely_few(selection)}
-    others = {part: selection for part, selection in selections.items() if part not in likely_few}
-    samples = _first_samples(others, filterset.order, columns)
+    samples = _first_samples(filterset, {part: told[part] for part in selections if part not in likely_few})
     few = [part for part in selections if part in likely_few or samples[part].is_few]
+    columns = {part: _told_apart(filterset.now, told[part]) for part in few}
     samples |= _looked_up({part: selections[part] for part in few}, columns, rare)
     return {name: samples[parts[name]].counts(name, values) for name, values in options.items()}
 
@@ -278,21 +261,30 @@ def _means(name: str, value: str) -> Callable[[_Group], bool]:
     return lambda group: getattr(group, name) == value
 
 
-def _first_samples(
-    selections: Mapping[str, Selection], order: Order, columns: Mapping[str, Mapping[str, Any]]
-) -> dict[str, _Sample]:
+def _first_samples(filterset: AssetFilterSet, told: Mapping[str, tuple[str, ...]]) -> dict[str, _Sample]:
     """Of the first rows of each list those that pass its sieve."""
+    found = written(filterset, _write_first_samples, tuple(told.items())).groups(filterset.queryset.db)
+
+    def tried(part: str) -> int:
+        groups = found.get(f"all of {part}", found.get(part, []))
+        return sum(group.number for group in groups)
+
+    return {part: _Sample(found.get(part, []), is_whole=tried(part) < SAMPLE, cap=SAMPLE) for part in told}
+
+
+def _write_first_samples(
+    filterset: AssetFilterSet, told: tuple[tuple[str, tuple[str, ...]], ...]
+) -> "_GroupStatement":
+    order, queries = filterset.order, []
     ordering = [f"{'-' if order.descending else ''}{column}" for column in (order.column, "pk")]
-    queries = []
-    for part, (ordered, sieve) in selections.items():
+    for part, names in told:
+        ordered, sieve = filterset.selection(without=[part])
         rows = first_rows(ordered.order_by(*ordering), SAMPLE).order_by()
-        queries.append(_grouped(rows.filter(sieve.cheap), part, columns[part]))
-        queries.append(_grouped(rows, f"all of {part}", dict.fromkeys(columns[part], Value(""))))
-    groups = _groups(queries)
-    return {
-        part: _Sample(groups.get(part, []), groups[f"all of {part}"][0].number < SAMPLE, cap=SAMPLE)
-        for part in selections
-    }
+        columns = _told_apart(filterset.now, names)
+        queries.append(_grouped(rows.filter(sieve.cheap), part, columns))
+        if sieve:
+            queries.append(_grouped(rows, f"all of {part}", dict.fromkeys(columns, Value(""))))
+    return _GroupStatement.of(queries)
 
 
 def _looked_up(
@@ -304,7 +296,7 @@ def _looked_up(
         passing = rows_passing(ordered, sieve.indexed, alone=part in rare or expected.are_few(WORTH_TRYING))
         caps[part] = MOST_FOUND if expected.rows <= MOST_FOUND else FACET_CAP
         queries.append(_grouped(first_rows(passing, caps[part] + 1), part, columns[part]))
-    groups = _groups(queries)
+    groups = _GroupStatement.of(queries).groups(WorkspaceAsset.objects.db)
     samples = {part: _Sample(groups.get(part, []), is_whole=True, cap=cap) for part, cap in caps.items()}
     return {part: sample._replace(is_whole=sample.size <= sample.cap) for part, sample in samples.items()}
 
@@ -343,15 +335,23 @@ def _grouped(rows: QuerySet, part: str, columns: Mapping[str, Any]) -> QuerySet:
     return rows.annotate(**named).values(*named).annotate(number=Counting("*"))
 
 
-def _groups(queries: list[QuerySet]) -> dict[str, list[_Group]]:
-    groups: dict[str, list[_Group]] = {}
-    if not queries:
+class _GroupStatement(NamedTuple):
+    sql: str  # empty where nothing can be found
+    params: list[Any]
+
+    @classmethod
+    def of(cls, queries: Sequence[QuerySet]) -> "_GroupStatement":
+        if not queries:
+            return cls("", [])
+        union = queries[0].union(*queries[1:], all=True) if len(queries) > 1 else queries[0]
+        try:
+            sql, params = union.query.get_compiler(union.db).as_sql()
+        except EmptyResultSet:
+            return cls("", [])
+        return cls(sql, list(params))
+
+    def groups(self, using: str) -> dict[str, list[_Group]]:
+        groups: dict[str, list[_Group]] = {}
+        for row in rows_within(using, TIME_LIMIT, self.sql, self.params) if self.sql else ():
+            groups.setdefault(row[0], []).append(_Group(*row))
         return groups
-    union = queries[0].union(*queries[1:], all=True) if len(queries) > 1 else queries[0]
-    try:
-        sql, params = union.query.get_compiler(union.db).as_sql()
-    except EmptyResultSet:
-        return groups
-    for row in rows_within(union.db, TIME_LIMIT, sql, params):
-        groups.setdefault(row[0], []).append(_Group(*row))
-    return groups

@@ -101,10 +101,10 @@ def django_db_setup(django_db_setup, django_db_blocker):
 def _fresh_cache():
     from django.core.cache import cache
 
-    from assets import facets
+    from assets import shapes
 
     cache.clear()
-    facets._of_whole_workspace.cache_clear()
+    shapes._kept.cache_clear()
 
 
 @pytest.fixture(autouse=True)
