@@ -89,15 +89,16 @@ def keyset_page(
     after: str = "",
     before: str = "",
     size: int,
+    fetch: Callable[[QuerySet], Iterable[Any]] = iter,
 ) -> Page:
     """The `size` rows that follow the cursor `after`, or precede the cursor `before`.
 
-    What an index answers in this order belongs to the queryset, all else to the sieve. Rows that arrive or
-    leave meanwhile neither repeat nor hide others. Raises CursorError.
+    What an index answers in this order belongs to the queryset, all else to the sieve; without one, `fetch`
+    asks for rows. Those that arrive or leave meanwhile neither repeat nor hide others. Raises CursorError.
     """
     backward = bool(before)
     cursor = parse_cursor(queryset.model, order, before or after) if before or after else None
-    found = list(islice(_walk(queryset, order, sieve, cursor, backward, size + 1), size + 1))
+    found = list(islice(_walk(queryset, order, sieve, cursor, backward, size + 1, fetch), size + 1))
     more, rows = len(found) > size, found[:size]
     if backward:
         rows.reverse()
@@ -177,7 +178,13 @@ def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
 
 
 def _walk(
-    queryset: QuerySet, order: Order, sieve: Sieve | None, cursor: Cursor | None, backward: bool, limit: int
+    queryset: QuerySet,
+    order: Order,
+    sieve: Sieve | None,
+    cursor: Cursor | None,
+    backward: bool,
+    limit: int,
+    fetch: Callable[[QuerySet], Iterable[Any]] = iter,
 ) -> Iterator[Any]:
     """Rows from the cursor on, in the walking direction.
 
@@ -199,7 +206,7 @@ def _walk(
     for part in parts:
         rows_from = partial(part, queryset, order, order.descending != backward)
         if not sieve:
-            yield from rows_from(cursor)[:limit]
+            yield from fetch(rows_from(cursor)[:limit])
         else:
             left = yield from _probed(rows_from, order, sieve, cursor, limit)
             if left is not None and part is parts[-1]:

@@ -80,7 +80,8 @@ class Visitor(NamedTuple):
 
     @property
     def cookie(self) -> str:
-        return f"{settings.SESSION_COOKIE_NAME}={self.session_key}"
+        """As of a browser that has been here before."""
+        return f"{settings.SESSION_COOKIE_NAME}={self.session_key}; {settings.CSRF_COOKIE_NAME}={'c' * 32}"
 
 
 def visitor(name: str, *, group: str = "", is_superuser: bool = False) -> Visitor:
