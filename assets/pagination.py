@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils import timezone
 
+from assets import prepared
 from assets.instants import EARLIEST, LATEST
 from assets.time_limits import rows_within
 from assets.windows import Estimate, estimate, first_rows, rows_passing
@@ -89,16 +90,15 @@ def keyset_page(
     after: str = "",
     before: str = "",
     size: int,
-    fetch: Callable[[QuerySet], Iterable[Any]] = iter,
 ) -> Page:
     """The `size` rows that follow the cursor `after`, or precede the cursor `before`.
 
-    What an index answers in this order belongs to the queryset, all else to the sieve; without one, `fetch`
-    asks for rows. Those that arrive or leave meanwhile neither repeat nor hide others. Raises CursorError.
+    What an index answers in this order belongs to the queryset, all else to the sieve. Rows that arrive or
+    leave meanwhile neither repeat nor hide others. Raises CursorError.
     """
     backward = bool(before)
     cursor = parse_cursor(queryset.model, order, before or after) if before or after else None
-    found = list(islice(_walk(queryset, order, sieve, cursor, backward, size + 1, fetch), size + 1))
+    found = list(islice(_walk(queryset, order, sieve, cursor, backward, size + 1), size + 1))
     more, rows = len(found) > size, found[:size]
     if backward:
         rows.reverse()
@@ -178,13 +178,7 @@ def parse_cursor(model: type[Model], order: Order, text: str) -> Cursor:
 
 
 def _walk(
-    queryset: QuerySet,
-    order: Order,
-    sieve: Sieve | None,
-    cursor: Cursor | None,
-    backward: bool,
-    limit: int,
-    fetch: Callable[[QuerySet], Iterable[Any]] = iter,
+    queryset: QuerySet, order: Order, sieve: Sieve | None, cursor: Cursor | None, backward: bool, limit: int
 ) -> Iterator[Any]:
     """Rows from the cursor on, in the walking direction.
 
@@ -195,8 +189,11 @@ def _walk(
     looked_up_at_once = is_rare(queryset, sieve)
     if looked_up_at_once or sieve.sorts_all:
         rows = _with_any_value(queryset, order, cursor, backward)
-        yield from _looked_up(rows, sieve, limit, alone=True) if looked_up_at_once else rows[:limit]
+        # Of a few rows and of all, a plan is good for any values, and may be kept.
+        few = looked_up_at_once and prepared.rows(_looked_up(rows, sieve, limit, alone=True))
+        yield from few if looked_up_at_once else rows[:limit]
         return
+    fetch = iter if queryset.query.where else prepared.rows
     nullable = queryset.model._meta.get_field(order.column).null
     parts = [_with_value, _without_value] if nullable else [_with_value]
     if backward:

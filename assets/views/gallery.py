@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from assets import facets, prepared
+from assets import facets
 from assets.access import viewers_only
 from assets.export import FORMATS
 from assets.facets import Listed, count_facets
@@ -41,8 +41,6 @@ def gallery(request: HttpRequest) -> HttpResponse:
             after=request.GET.get("after", ""),
             before=request.GET.get("before", ""),
             size=PAGE_SIZE,
-            # Whatever it begins with, the whole workspace is read in the same way.
-            fetch=iter if filterset.names() else prepared.rows,
         )
     except CursorError as error:
         page, errors = Page([], "", ""), [*errors, str(error)]
