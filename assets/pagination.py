@@ -253,9 +253,17 @@ def _probed(
         if found:
             # Not from the last row tried: by now, others may have come or gone before it.
             cursor = _cursor_at(found[-1], order, ordered.model)
-        if len(found) * WORTHWHILE < window:
+        is_frequent = len(found) * WORTHWHILE >= window
+        # The first rows may have fewer than the others: assets of a job, which are alike, stand together.
+        if not is_frequent and (window > PROBED_FIRST or not _are_soon_found(ordered, sieve, limit)):
             return _Left(cursor, limit)
     return None
+
+
+def _are_soon_found(ordered: QuerySet, sieve: Sieve, wanted: int) -> bool:
+    """Whether the next rows should do, and are fewer than all that pass, as the planner takes it."""
+    passing = sieve.estimate(ordered).rows if sieve.can_be_estimated() else 0
+    return wanted * estimate(ordered, Q()).rows < passing * min(PROBED_NEXT, passing) if passing else False
 
 
 def _looked_up_at_last(ordered: QuerySet, sieve: Sieve, limit: int) -> QuerySet:

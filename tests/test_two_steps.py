@@ -309,10 +309,23 @@ def test_what_is_rare_is_looked_up_without_all_that_are_of_its_type(monkeypatch,
     for _ in range(2):
         make_asset(original_prompt="a red fox", asset_type="video")
     _estimate, *others = statements("q=zeppelin&type=video")
-    looked_up = others[0] if alone else others[2]  # after what was tried
+    looked_up = others[0] if alone else others[3]  # after what was tried
     fenced = looked_up[looked_up.rindex("FROM (SELECT") : looked_up.index(f"LIMIT {windows.EVERY_ROW}")]
     assert "@@" in fenced
     assert ("\"asset_type\" = 'video'" not in fenced) == alone
+
+
+@pytest.mark.parametrize(("word", "is_looked_up"), [("fox", False), ("zeppelin", True)])
+def test_what_the_first_rows_lack_by_chance_is_tried_further(monkeypatch, word, is_looked_up):
+    monkeypatch.setattr(pagination, "PROBED_FIRST", 2)
+    monkeypatch.setattr(windows, "FEW", -1)
+    make_assets(3, original_prompt="a zeppelin", ago=timedelta(hours=2))
+    make_assets(40, original_prompt="a red fox", ago=timedelta(hours=1))
+    make_assets(2, original_prompt="a bird")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE workspace_assets")
+    listing = statements(f"q={word}")
+    assert any(f"LIMIT {windows.EVERY_ROW}" in each for each in listing) == is_looked_up
 
 
 def test_few_that_only_a_scan_finds_are_not_looked_up(monkeypatch):
