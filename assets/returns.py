@@ -12,6 +12,7 @@ from assets.outcomes import rows
 
 _RETURN = """
     INSERT INTO workspace_assets ({columns})
+    OVERRIDING SYSTEM VALUE
     SELECT {values}
     FROM (
         SELECT entry.row, jsonb_populate_record(NULL::workspace_assets, entry.row) AS asset
@@ -20,7 +21,7 @@ _RETURN = """
     ON CONFLICT DO NOTHING
     RETURNING id
 """
-# Not those that the database computes itself.
+# Not those that the database computes itself; what it numbers has the number that it had.
 _COLUMNS = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = to_regclass('workspace_assets') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

@@ -140,6 +140,20 @@ def test_what_the_dashboard_deletes_comes_back_as_it_was(with_trigger, name):
     assert row_of(with_trigger, name) == before
 
 
+def test_what_the_database_numbers_or_computes_comes_back_as_it_was(with_trigger):
+    owner_does(with_trigger, "ALTER TABLE workspace_assets ADD serial bigint GENERATED ALWAYS AS IDENTITY")
+    owner_does(
+        with_trigger, "ALTER TABLE workspace_assets ADD area int GENERATED ALWAYS AS (width * height) STORED"
+    )
+    try:
+        before = row_of(with_trigger, "sibling")
+        assert act(with_trigger, "delete", "sibling") == {"sibling": ["done", ""]}
+        assert act(with_trigger, "restore", "sibling") == {"sibling": ["done", ""]}
+        assert row_of(with_trigger, "sibling") == before
+    finally:
+        owner_does(with_trigger, "ALTER TABLE workspace_assets DROP serial, DROP area")
+
+
 def test_rows_whose_job_or_user_is_gone_leave_as_others_do(with_trigger):
     assert act(with_trigger, "delete", "job_gone", "profile_gone") == {
         "job_gone": ["done", ""],
