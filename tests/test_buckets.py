@@ -56,10 +56,11 @@ def _stores(settings, tmp_path, server):
         s3.empty(name)
 
 
-def change_workspace(settings, **options):
-    place = settings.STORAGES["workspace"]
-    place = place | {"OPTIONS": place["OPTIONS"] | options}
-    settings.STORAGES = settings.STORAGES | {"workspace": place}
+def change(settings, *aliases, **options):
+    for alias in aliases:
+        place = settings.STORAGES[alias]
+        place = place | {"OPTIONS": place["OPTIONS"] | options}
+        settings.STORAGES = settings.STORAGES | {alias: place}
 
 
 def put(key, content=PNG, store=WORKSPACE):
@@ -496,7 +497,7 @@ def test_in_a_bucket_with_versions_what_is_removed_is_gone(settings, server):
     client = server.client()
     client.create_bucket(Bucket="versioned")
     client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
-    change_workspace(settings, bucket_name="versioned")
+    change(settings, "workspace", bucket_name="versioned")
     put("user/0.png")
     assert WORKSPACE.remove(["user/0.png"]) == {"user/0.png": None}
     assert not WORKSPACE.exists("user/0.png")
@@ -546,13 +547,33 @@ def test_what_is_no_known_picture_is_only_ever_a_download(client, admin, content
     assert headers["Content-Disposition"] == f'attachment; filename="{asset.pk}.bin"'
 
 
+def test_a_service_may_be_behind_a_path(settings, server):
+    """All that it is asked, links as well, begins with it."""
+
+    def behind_a_path(environ, start_response):
+        if not environ["PATH_INFO"].startswith("/storage/v1/s3/"):
+            return s3.refusal("NoSuchBucket", "404 Not Found")(environ, start_response)
+        for name in ("PATH_INFO", "RAW_URI", "REQUEST_URI"):
+            environ[name] = environ[name].removeprefix("/storage/v1/s3")
+        return None
+
+    address = f"{server.url}/storage/v1/s3"
+    change(settings, "workspace", "library", endpoint_url=address)
+    with server.failing(behind_a_path):
+        WORKSPACE.put(io.BytesIO(PNG), "user/0.png")
+        assert [file.key for file in WORKSPACE.walk()] == ["user/0.png"]
+        assert LIBRARY.copy_from(WORKSPACE, "user/0.png", "user/copy.png").size == len(PNG)
+        link = WORKSPACE.link("user/0.png", Served("image/png", "inline"))
+        assert link.startswith(f"{address}/product/temp/files/user/0.png?")
+        with urlopen(link, timeout=60) as answer:
+            assert answer.read() == PNG
+        assert WORKSPACE.remove(["user/0.png"]) == {"user/0.png": None}
+
+
 @pytest.mark.django_db
 def test_a_link_names_the_service_as_browsers_know_it(client, admin, settings):
     put("user/0.png")
-    options = settings.STORAGES["workspace"]["OPTIONS"] | {"public_url": "https://files.example"}
-    settings.STORAGES = settings.STORAGES | {
-        "workspace": settings.STORAGES["workspace"] | {"OPTIONS": options}
-    }
+    change(settings, "workspace", public_url="https://files.example")
     client.force_login(admin)
     asset = make_asset(temp_storage_path="user/0.png")
     location = client.get(f"/media/assets/{asset.pk}/file")["Location"]

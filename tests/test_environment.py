@@ -197,6 +197,14 @@ def test_browsers_may_fetch_from_the_public_address_of_the_buckets(tmp_path):
     assert "http://in:9000" not in policy
 
 
+def test_a_service_may_be_behind_a_path(tmp_path):
+    """As that of a hosted product beside its other services."""
+    variables = {"WORKSPACE_STORE": "s3://one", "S3_ENDPOINT_URL": "https://product.example/storage/v1/s3/"}
+    storages, policy = show(tmp_path, "STORAGES", "CONTENT_SECURITY_POLICY", **variables)
+    assert "'endpoint_url': 'https://product.example/storage/v1/s3'" in storages
+    assert "'https://product.example/storage/v1/s3/one/'" in policy
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -215,6 +223,10 @@ def test_browsers_may_fetch_from_the_public_address_of_the_buckets(tmp_path):
         (
             {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "host:9000"},
             "S3_ENDPOINT_URL is 'host:9000': write an address such as https://host.example.com.",
+        ),
+        (
+            {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h/../x"},
+            "S3_ENDPOINT_URL is 'http://h/../x': write an address such as https://host.example.com.",
         ),
         (
             {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h", "S3_PUBLIC_URL": "http://h/p; x"},

@@ -88,9 +88,11 @@ def kept_secret(path: Path, length: int = 48) -> str:
     return path.read_text().strip()
 
 
-def web_address(name: str) -> str:
-    """An address without a path, such as https://s3.example.com:9000."""
+def web_address(name: str, *, may_have_path: bool = False) -> str:
+    """Such as https://s3.example.com:9000; where services are behind a path, https://example.com/storage/s3."""
     value = text(name).rstrip("/")
-    if value and not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", value):
+    host = r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+    path = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*" if may_have_path else ""
+    if value and not re.fullmatch(host + path, value):
         raise ImproperlyConfigured(f"{name} is {value!r}: write an address such as https://host.example.com.")
     return value

@@ -70,13 +70,14 @@ def _refusal(variable: str, url: str) -> ImproperlyConfigured:
 def service() -> dict[str, str]:
     """The S3 service that has the buckets."""
     region = env.text("AWS_REGION") or env.text("AWS_DEFAULT_REGION")
-    endpoint = env.web_address("S3_ENDPOINT_URL") or (region and f"https://s3.{region}.amazonaws.com")
+    endpoint = env.web_address("S3_ENDPOINT_URL", may_have_path=True)
+    endpoint = endpoint or (region and f"https://s3.{region}.amazonaws.com")
     if not endpoint:
         raise ImproperlyConfigured("Where the buckets are is not known: set AWS_REGION, or S3_ENDPOINT_URL.")
     return {
         "endpoint_url": endpoint,
         "region_name": region or "us-east-1",
-        "public_url": env.web_address("S3_PUBLIC_URL"),
+        "public_url": env.web_address("S3_PUBLIC_URL", may_have_path=True),
     }
 
 
