@@ -90,10 +90,12 @@ def _not_writable(alias: str) -> Iterator[CheckMessage]:
 def _read_by_others(alias: str) -> Iterator[CheckMessage]:
     schema = settings.DASHBOARD_SCHEMA
     found = [each for each in own_schema.outsiders(connections[alias], schema) if each.may_use_schema]
+    deputies = own_schema.deputies(connections[alias])
+    revoke = [deputy.revocation for deputy in deputies]
     if found:
         quoted = connections[alias].ops.quote_name(schema)
-        revoke = own_schema.revocations(quoted, ", ".join(each.grantee for each in found))
-        names = ", ".join(each.name for each in found)
+        revoke += own_schema.revocations(quoted, ", ".join(each.grantee for each in found))
+    if names := ", ".join(dict.fromkeys(each.name for each in (*found, *deputies))):
         yield CheckWarning(
             f"Others may read or change the dashboard's own tables in the schema {schema}: {names}.",
             hint=f"Their owner runs: {' '.join(revoke)}",

@@ -33,8 +33,8 @@ _IS_OF_AN_API = """
             WHERE roleid = who.oid AND login.rolcanlogin AND NOT login.rolinherit
         ))
 """
-# But for superusers, those who read every table by their office, and those who act as this role. The owner
-# of the assets enters departures into the ledger, by the trigger.
+# But for superusers, those who read every table by their office, and those who act as this role: of an API,
+# these are found below. The owner of the assets enters departures into the ledger, by the trigger.
 _OUTSIDERS = f"""
     WITH own AS (
         SELECT pg_class.oid, relname FROM pg_class
@@ -59,6 +59,34 @@ _OF_PUBLIC = """
     WHERE relnamespace = to_regnamespace(%(schema)s) AND relname = ANY (%(tables)s) AND granted.grantee = 0
     ORDER BY 1
 """
+
+
+# Whoever was given this role itself, or the office to read or write every table, so that an API acts by it.
+_DEPUTIES = f"""
+    SELECT DISTINCT direct.rolname, quote_ident(direct.rolname), office.rolname, quote_ident(office.rolname)
+    FROM pg_auth_members AS held
+    JOIN pg_roles AS office ON office.oid = held.roleid
+    JOIN pg_roles AS direct ON direct.oid = held.member
+    JOIN pg_roles AS who ON pg_has_role(who.oid, direct.oid, 'MEMBER')
+    WHERE (office.rolname IN ('pg_read_all_data', 'pg_write_all_data') AND {_IS_OF_AN_API}
+        OR office.rolname = current_user AND ({_IS_OF_AN_API} OR who.rolcanlogin AND NOT who.rolinherit))
+        AND NOT who.rolsuper AND NOT direct.rolsuper AND who.rolname <> current_user
+        AND direct.rolname <> current_user
+    ORDER BY 1, 3
+"""  # noqa: S608 (of constants)
+
+
+class Deputy(NamedTuple):
+    """Who is part of a role that may read the dashboard's tables, and may be taken on by an API."""
+
+    name: str
+    grantee: str  # as SQL writes it, like the office
+    office: str
+    quoted_office: str
+
+    @property
+    def revocation(self) -> str:
+        return f"REVOKE {self.quoted_office} FROM {self.grantee};"
 
 
 class Outsider(NamedTuple):
@@ -98,6 +126,12 @@ def outsiders(connection: BaseDatabaseWrapper, schema: str) -> list[Outsider]:
             return [Outsider("Everybody", "PUBLIC", True, True, public)]
         cursor.execute(_OUTSIDERS, parameters)
         return [Outsider(*row) for row in cursor.fetchall()]
+
+
+def deputies(connection: BaseDatabaseWrapper) -> list[Deputy]:
+    with connection.cursor() as cursor:
+        cursor.execute(_DEPUTIES)
+        return [Deputy(*row) for row in cursor.fetchall()]
 
 
 def _tables(connection: BaseDatabaseWrapper, schema: str) -> list[str]:

@@ -420,6 +420,47 @@ def test_whoever_could_read_what_the_dashboard_writes_is_named_and_revoked(migra
     forget(migrated, outsiders)
 
 
+@pytest.mark.parametrize(
+    ("office", "member"),
+    [
+        ("", "guest"),
+        ("", "between"),
+        ("", "gate"),
+        ("pg_read_all_data", "guest"),
+        ("pg_read_all_data", "between"),
+    ],
+)
+def test_an_api_that_may_act_as_one_who_reads_everything_is_named(migrated, outsiders, office, member):
+    """By itself, through a role between, or as the role that an API logs in as."""
+    guest, gate, between = outsiders
+    office = office or migrated.role
+    direct = {"guest": guest, "gate": gate, "between": between}[member]
+    with migrated.connect() as owner:
+        assert among(attach(migrated, "--no-probe"), "readers", "ok")
+        owner.execute(identifiers("GRANT {} TO {}", office, direct))
+        if member == "between":
+            owner.execute(identifiers("GRANT {} TO {}", between, guest))
+        found = attach(migrated, "--no-probe")
+        assert among(found, "acting", "problem", direct, f"REVOKE {office} FROM {direct};")
+        assert not among(found, "readers", "ok")
+        told = migrated.manage("check", "--database", "default").stderr
+        assert f"in the schema dashboard: {direct}." in told
+        assert f"REVOKE {office} FROM {direct};" in told
+        owner.execute(run(migrated, "--sql", "--no-probe").stdout)
+        again = attach(migrated, "--no-probe")
+        assert among(again, "readers", "ok")
+        assert not among(again, "acting", "problem")
+
+
+def test_whoever_looks_after_the_database_may_act_as_the_dashboard(migrated, outsiders):
+    """As whoever has made its role may, and those who make back-ups."""
+    *_, keeper = outsiders
+    with migrated.connect() as owner:
+        owner.execute(identifiers("GRANT {} TO {}", migrated.role, keeper))
+        owner.execute(identifiers("GRANT pg_read_all_data TO {}", keeper))
+        assert among(attach(migrated, "--no-probe"), "readers", "ok")
+
+
 def test_the_owner_of_the_assets_may_write_into_the_ledger(migrated, outsiders):
     """By the trigger, with the grants that `departure_trigger --sql` names."""
     *_, owner_of_assets = outsiders

@@ -20,7 +20,7 @@ from assets.attachment.verdicts import (
     value,
     warning,
 )
-from assets.own_schema import Outsider, outsiders, revocations
+from assets.own_schema import Outsider, deputies, outsiders, revocations
 
 
 def _schema() -> str:
@@ -40,7 +40,7 @@ def readers() -> Iterator[Verdict]:
         return
     found = outsiders(connection, _schema())
     yield from map(_reader, found)
-    if not found:
+    if not found and not deputies(connection):
         yield ok(f"No other role may read the dashboard's tables in the schema {settings.DASHBOARD_SCHEMA}.")
 
 
@@ -57,6 +57,15 @@ def _reader(outsider: Outsider) -> Verdict:
     level = Level.PROBLEM if is_of_an_api else Level.WARNING
     so = f"{who} may read or change the dashboard's tables: {what}."
     return Verdict(level, so, "Revoke that, as the owner of the schema.", revoke)
+
+
+def acting() -> Iterator[Verdict]:
+    """Roles of an API that need no right of their own, since they are part of one that has all."""
+    for deputy in deputies(connection):
+        so = (
+            f"{deputy.name}, by which an API may act, is part of {deputy.office}, which may read all of that."
+        )
+        yield problem(so, "Whoever granted that revokes it.", deputy.revocation)
 
 
 def default_privileges() -> Iterator[Verdict]:
@@ -115,4 +124,4 @@ def publications() -> Iterator[Verdict]:
         )
 
 
-CHECKS: tuple[Check, ...] = (readers, default_privileges, published_schemas, publications)
+CHECKS: tuple[Check, ...] = (readers, acting, default_privileges, published_schemas, publications)
