@@ -94,10 +94,12 @@ def problems(verdicts):
 # --- What both kinds can do --------------------------------------------------
 
 
-def test_all_that_the_dashboard_does_with_files_is_tried_and_nothing_is_left(places):
+@pytest.mark.parametrize(("kind", "number"), [("folders", 7), ("buckets", 8)])
+def test_all_that_the_dashboard_does_with_files_is_tried_and_nothing_is_left(request, kind, number):
+    places = request.getfixturevalue(kind)
     said = list(stores.probe())
     assert levels(said) == {"ok"}, problems(said)
-    assert len(said) == 7
+    assert len(said) == number
     assert (places.keys("workspace"), places.keys("library")) == (["there.png"], [])
 
 
@@ -189,6 +191,52 @@ def test_a_store_that_ignores_ranges_is_told(buckets):
 
     with buckets.server.failing(forget_the_range):
         assert any("the header Range" in problem for problem in problems(stores.probe()))
+
+
+# --- Links for browsers ------------------------------------------------------
+
+
+def of_a_link(said):
+    """Of all that is said, what is not well; nothing that is written is left."""
+    (found,) = [verdict for verdict in said if verdict.level != Level.OK]
+    return found
+
+
+def of_links_alone(fault):
+    return lambda environ, start: (
+        fault(environ, start) if "X-Amz-Signature" in environ["QUERY_STRING"] else None
+    )
+
+
+def test_a_service_that_takes_no_links_is_told(buckets):
+    with buckets.server.failing(of_links_alone(s3.refusal("AccessDenied"))):
+        found = of_a_link(stores.probe())
+    assert (found.level, "answers 403" in found.so) == (Level.PROBLEM, True)
+    assert buckets.keys("workspace") == ["there.png"]
+
+
+def test_a_service_that_ignores_what_a_link_says_is_told(buckets):
+    def forget(environ, start_response):
+        environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("response-content-", "x-")
+
+    with buckets.server.failing(of_links_alone(forget)):
+        found = of_a_link(stores.probe())
+    assert (found.level, "ignores what a link says" in found.so) == (Level.WARNING, True)
+
+
+def test_a_link_to_another_file_is_told(buckets):
+    with buckets.server.failing(of_links_alone(s3.answer("GET", "<html>"))):
+        found = of_a_link(stores.probe())
+    assert (found.level, "other bytes come" in found.so) == (Level.PROBLEM, True)
+
+
+def test_an_address_for_browsers_that_does_not_answer_is_told(buckets, settings):
+    place = buckets.storage("workspace")
+    place = place | {"OPTIONS": place["OPTIONS"] | {"public_url": "http://127.0.0.1:9"}}
+    settings.STORAGES = settings.STORAGES | {"workspace": place}
+    found = of_a_link(stores.probe())
+    assert (found.level, "http://127.0.0.1:9, where browsers" in found.so) == (Level.WARNING, True)
+    assert "S3_PUBLIC_URL" in found.do
 
 
 # --- The files that rows name ------------------------------------------------

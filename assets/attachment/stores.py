@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from django.core.files.storage import FileSystemStorage, storages
 
+from assets.attachment import links
 from assets.attachment.server import difference
 from assets.attachment.verdicts import Verdict, note, obstacle, ok, problem, unknown
 from assets.storage import LIBRARY, WORKSPACE, FileFault, MissingFile, Store
@@ -90,6 +91,7 @@ def probe() -> Iterator[Verdict]:
         yield _clock(key, started)
         yield _read(key)
         yield _part(key)
+        yield from links.verdicts(WORKSPACE, key, CONTENT)
         yield _copied(key)
     finally:
         removed = [_removed(store, key) for store in (WORKSPACE, LIBRARY)]
