@@ -380,9 +380,10 @@ def bare(owned):
 
 
 def printed_parts(product):
-    """What departure_trigger prints: the grants, which it prints as comments, and the statements."""
+    """What departure_trigger prints: the grants, which it prints as comments as well, and the statements."""
+    grants = product.manage("departure_trigger", "--grants").stdout.splitlines()
     printed = product.manage("departure_trigger", "--sql").stdout
-    grants = [line.removeprefix("--   ") for line in printed.splitlines() if line.startswith("--   ")]
+    assert grants == [line.removeprefix("--   ") for line in printed.splitlines() if line.startswith("--   ")]
     return grants, printed
 
 

@@ -184,6 +184,22 @@ def test_the_owner_does_all_there_is_to_do(board):
     assert owner.live() == ALL_DONE
 
 
+def test_rights_that_cannot_be_given_leave_no_role_behind(product, tmp_path):
+    """So that the same can be run again."""
+    with product.connect() as connection:
+        connection.execute("ALTER TABLE user_library RENAME TO elsewhere")
+    refused = Dashboard(product, tmp_path)
+    done = refused.manage("grants")
+    assert done.returncode == 0, done.stderr
+    with product.connect() as connection:
+        # One by one, as psql runs them.
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            for line in done.stdout.splitlines():
+                connection.execute(line)
+        connection.execute("ROLLBACK")
+        assert connection.execute("SELECT to_regrole(%s)", [refused.role]).fetchone() == (None,)
+
+
 def test_a_role_with_the_printed_rights_does_all_there_is_to_do(board):
     minimal = board()
     told = minimal.checked()

@@ -67,7 +67,8 @@ def trigger() -> Iterator[Verdict]:
     yield warning(
         "Assets that the product itself removes leave their files behind: no trigger records them.",
         f"{first}{MANAGE} departure_trigger --sql prints it for {departure_trigger.owner_of(WorkspaceAsset)},"
-        " who owns the table, to be piped to psql.",
+        " who owns the table, to be piped to psql; where that is no superuser, this role first runs what"
+        " --grants prints.",
     )
 
 

@@ -22,6 +22,7 @@ class Command(BaseCommand):
         quote = connection.ops.quote_name
         role = quote(options["role"] or connection.settings_dict["USER"])
         lines = [
+            "BEGIN;  -- all of it, or nothing",
             "-- A role that sees the rows of every user, and a schema of its own for the dashboard's tables.",
             f"CREATE ROLE {role} LOGIN BYPASSRLS;",
             f"GRANT {role} TO CURRENT_USER; -- for the next line, where that is no superuser",
@@ -30,5 +31,6 @@ class Command(BaseCommand):
             f"GRANT CONNECT, TEMPORARY ON DATABASE {quote(connection.settings_dict['NAME'])} TO {role};",
             f"GRANT USAGE ON SCHEMA public TO {role};",
             *grants.statements(role, read_only=options["read_only"] or settings.READ_ONLY),
+            "COMMIT;",
         ]
         self.stdout.write("\n".join(lines))
