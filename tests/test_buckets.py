@@ -16,7 +16,7 @@ from assets.demo.build import build
 from assets.models import Disposition, LibraryAsset, WorkspaceAsset
 from assets.outcomes import State
 from assets.purge import purge
-from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, MissingFile, Served, StoreTrouble
+from assets.storage import LIBRARY, WORKSPACE, Copied, FileFault, MissingFile, PathFault, Served, StoreTrouble
 from assets.stores import buckets, clients, copying, objects, uploads
 from tests import s3, samples
 from tests.factories import make_asset
@@ -422,6 +422,17 @@ def test_a_key_that_no_request_can_name_does_not_hold_up_the_others(key):
     results = WORKSPACE.remove(["user/0.png", key])
     assert results["user/0.png"] is None
     assert str(results[key]) == "The path has characters that no file name has"
+
+
+def test_a_key_that_is_too_long_behind_the_prefix_does_not_hold_up_the_others(server):
+    """A service may refuse to remove all that are named with it."""
+    put("user/0.png")
+    key = "/".join(["x" * 204] * 5)  # of 1,024 bytes
+    results = WORKSPACE.remove(["user/0.png", key])
+    assert results["user/0.png"] is None
+    assert (type(results[key]), str(results[key])) == (PathFault, "The path is too long")
+    assert not WORKSPACE.exists("user/0.png")
+    assert not [request for request in server.requests if "xxx" in request]
 
 
 @pytest.mark.django_db

@@ -10,8 +10,8 @@ from typing import BinaryIO
 from assets.stores.answers import CHANGING, READING, fault_of, told
 from assets.stores.clients import BucketStorage
 from assets.stores.copying import copy_object
-from assets.stores.faults import FileFault, MissingFile, StoreTrouble
-from assets.stores.keys import check_key
+from assets.stores.faults import FileFault, MissingFile, PathFault, StoreTrouble
+from assets.stores.keys import MAX_KEY_BYTES, check_key
 from assets.stores.objects import Object
 from assets.stores.place import Copied, Place, Served, StoredFacts, StoredFile
 from assets.stores.uploads import upload
@@ -124,4 +124,8 @@ class Bucket:
             )
 
     def _object(self, key: str) -> Object:
-        return Object(self._client, self._name, self._prefix + key)
+        full = self._prefix + key
+        if len(full.encode()) > MAX_KEY_BYTES:
+            # No object can be there; a request that names it among others may fail for all of them.
+            raise PathFault("The path is too long")
+        return Object(self._client, self._name, full)
