@@ -61,7 +61,8 @@ _OF_PUBLIC = """
 """
 
 
-# Whoever was given this role itself, or the office to read or write every table, so that an API acts by it.
+# Whoever was given this role itself, or the office to read or write every table, so that an API acts by it;
+# not whoever made this role, who has it with the right to give it on.
 _DEPUTIES = f"""
     SELECT DISTINCT direct.rolname, quote_ident(direct.rolname), office.rolname, quote_ident(office.rolname)
     FROM pg_auth_members AS held
@@ -69,7 +70,8 @@ _DEPUTIES = f"""
     JOIN pg_roles AS direct ON direct.oid = held.member
     JOIN pg_roles AS who ON pg_has_role(who.oid, direct.oid, 'MEMBER')
     WHERE (office.rolname IN ('pg_read_all_data', 'pg_write_all_data') AND {_IS_OF_AN_API}
-        OR office.rolname = current_user AND ({_IS_OF_AN_API} OR who.rolcanlogin AND NOT who.rolinherit))
+        OR office.rolname = current_user AND ({_IS_OF_AN_API}
+            OR who.rolcanlogin AND NOT who.rolinherit AND NOT held.admin_option))
         AND NOT who.rolsuper AND NOT direct.rolsuper AND who.rolname <> current_user
         AND direct.rolname <> current_user
     ORDER BY 1, 3

@@ -454,8 +454,9 @@ def test_an_api_that_may_act_as_one_who_reads_everything_is_named(migrated, outs
 
 def test_whoever_looks_after_the_database_may_act_as_the_dashboard(migrated, outsiders):
     """As whoever has made its role may, and those who make back-ups."""
-    *_, keeper = outsiders
+    _, maker, keeper = outsiders
     with migrated.connect() as owner:
+        owner.execute(identifiers("GRANT {} TO {} WITH ADMIN OPTION", migrated.role, maker))
         owner.execute(identifiers("GRANT {} TO {}", migrated.role, keeper))
         owner.execute(identifiers("GRANT pg_read_all_data TO {}", keeper))
         assert among(attach(migrated, "--no-probe"), "readers", "ok")
