@@ -246,6 +246,11 @@ ALTERATIONS = [
     "ALTER TABLE jobs ALTER queue DROP DEFAULT",
     "CREATE TYPE quality AS ENUM ('high', 'low')",
     "ALTER TABLE jobs ALTER quality TYPE quality USING quality::quality",
+    "CREATE TYPE kind AS ENUM ('image', 'video')",
+    "ALTER TABLE workspace_assets DROP CONSTRAINT workspace_assets_asset_type_check",
+    "ALTER TABLE workspace_assets ALTER asset_type TYPE kind USING asset_type::kind",
+    "ALTER TABLE user_library DROP CONSTRAINT user_library_asset_type_check",
+    "ALTER TABLE user_library ALTER asset_type TYPE kind USING asset_type::kind",
     "ALTER TABLE profiles RENAME TO people",
     "CREATE VIEW profiles AS TABLE people",
     "CREATE TABLE comments (asset_id uuid REFERENCES workspace_assets ON DELETE CASCADE)",
@@ -258,6 +263,8 @@ DIFFERENCES = [
     ("column_types", "problem", "workspace_assets.generation_settings is json, not jsonb"),
     ("column_types", "note", "user_library.file_size_bytes is integer, not bigint"),
     ("column_types", "note", "jobs.quality is quality, not text"),
+    ("column_types", "problem", "workspace_assets.asset_type is kind, not text: the gallery"),
+    ("column_types", "problem", "user_library.asset_type is kind, not text: saving fails"),
     ("nulls", "note", "workspace_assets.mime_type may be null"),
     ("keys", "note", "the same index in a job"),
     ("keys", "problem", "Nothing keeps user_library.id unique"),
@@ -288,7 +295,7 @@ def test_each_difference_of_the_tables_is_named(differing, check, level, words):
 def test_what_does_as_well_is_no_difference(differing):
     _, found = differing
     assert not any("original_prompt is" in text for _, _, text in found)
-    assert sum(check == "column_types" for check, _, _ in found) == 4
+    assert sum(check == "column_types" for check, _, _ in found) == 6
 
 
 def test_tables_in_another_schema_are_found_there(tmp_path):

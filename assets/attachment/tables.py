@@ -210,9 +210,19 @@ def _type(model: type[Model], field: Field, column: Column) -> Iterator[Verdict]
     if why := _NEARLY.get(wanted, {}).get(column.type):
         yield note(f"{so}: {why}.")
     elif wanted == "text" and column.is_enum:
-        yield note(f"{so}: a filter by a value that it does not know finds nothing, or fails.")
+        yield _of_enum(model, column, so)
     else:
         yield problem(f"{so}: pages that read it fail.", do)
+
+
+def _of_enum(model: type[Model], column: Column, so: str) -> Verdict:
+    """Read one by one, its values are as good as text; not beside other text, nor where text is written."""
+    do = "The product's owner makes it text, with a condition in place of the type."
+    if model is WorkspaceAsset:
+        return problem(f"{so}: the gallery and its counts fail.", do)
+    if model is LibraryAsset and column.name in ENTERED | SOMETIMES_ENTERED:
+        return obstacle(f"{so}: saving fails.", do)
+    return note(f"{so}: a filter by a value that it does not know finds nothing, or fails.")
 
 
 def nulls() -> Iterator[Verdict]:
