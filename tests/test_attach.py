@@ -255,6 +255,9 @@ ALTERATIONS = [
     "CREATE VIEW profiles AS TABLE people",
     "CREATE TABLE comments (asset_id uuid REFERENCES workspace_assets ON DELETE CASCADE)",
     "CREATE TABLE reports (asset_id uuid REFERENCES workspace_assets)",
+    "CREATE UNIQUE INDEX once ON user_library (user_id, original_prompt, generation_seed)",
+    "CREATE UNIQUE INDEX one_path ON user_library (storage_path)",
+    "CREATE RULE keep_all AS ON DELETE TO workspace_assets DO INSTEAD NOTHING",
     "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     "CREATE TRIGGER keep_reported BEFORE DELETE ON workspace_assets FOR EACH ROW EXECUTE FUNCTION refuse()",
 ]
@@ -271,6 +274,8 @@ DIFFERENCES = [
     ("saving", "problem", "user_library.checksum must have a value"),
     ("saving", "problem", "user_library.custom_title must have a value"),
     ("conditions", "note", "short_prompts"),
+    ("alike", "warning", "takes one alone: once, btree (user_id, original_prompt, generation_seed)."),
+    ("rules", "problem", "workspace_assets has a rule, keep_all: saving"),
     ("ingesting", "note", "jobs.queue must have a value"),
     ("tables_and_columns", "problem", "The table jobs has no column template_name (text)."),
     ("kinds_of_tables", "note", "profiles is a view"),
@@ -296,6 +301,7 @@ def test_what_does_as_well_is_no_difference(differing):
     _, found = differing
     assert not any("original_prompt is" in text for _, _, text in found)
     assert sum(check == "column_types" for check, _, _ in found) == 6
+    assert sum(check == "alike" for check, _, _ in found) == 1
 
 
 def test_tables_in_another_schema_are_found_there(tmp_path):

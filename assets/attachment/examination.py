@@ -4,12 +4,22 @@ from collections.abc import Generator, Iterator
 
 from django.db import Error, connection
 
-from assets.attachment import exposure, follower, preparation, privileges, samples, server, stores, tables
+from assets.attachment import (
+    exposure,
+    follower,
+    preparation,
+    privileges,
+    samples,
+    server,
+    stores,
+    tables,
+    writes,
+)
 from assets.attachment.verdicts import Finding, findings, is_read_only, note, problem, said
 
 SECTIONS = {
     "Connection": (*server.CHECKS, *follower.CHECKS),
-    "The product's tables": tables.CHECKS,
+    "The product's tables": (*tables.CHECKS, *writes.CHECKS),
     "What this role may do": privileges.CHECKS,
     "Who else could read what the dashboard writes": exposure.CHECKS,
     "Still to be done": preparation.CHECKS,
