@@ -257,6 +257,9 @@ ALTERATIONS = [
     "CREATE TABLE reports (asset_id uuid REFERENCES workspace_assets)",
     "CREATE UNIQUE INDEX once ON user_library (user_id, original_prompt, generation_seed)",
     "CREATE UNIQUE INDEX one_path ON user_library (storage_path)",
+    "CREATE TABLE likes (path text REFERENCES user_library (storage_path) ON DELETE CASCADE)",
+    "CREATE TABLE orders (path text REFERENCES user_library (storage_path))",
+    "CREATE TABLE covers (path text REFERENCES user_library (storage_path) ON DELETE SET NULL)",
     "CREATE RULE keep_all AS ON DELETE TO workspace_assets DO INSTEAD NOTHING",
     "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     "CREATE TRIGGER keep_reported BEFORE DELETE ON workspace_assets FOR EACH ROW EXECUTE FUNCTION refuse()",
@@ -281,6 +284,12 @@ DIFFERENCES = [
     ("kinds_of_tables", "note", "profiles is a view"),
     ("references", "warning", "Rows of comments go with the asset"),
     ("references", "warning", "An asset that reports names cannot leave"),
+    (
+        "references",
+        "warning",
+        "Rows of likes go with the saved asset that they name",
+    ),
+    ("references", "note", "A saved asset that orders names cannot be brought back"),
     ("triggers", "note", "keep_reported"),
 ]
 
@@ -299,6 +308,7 @@ def test_each_difference_of_the_tables_is_named(differing, check, level, words):
 
 def test_what_does_as_well_is_no_difference(differing):
     _, found = differing
+    assert not any("covers" in text for _, _, text in found)
     assert not any("original_prompt is" in text for _, _, text in found)
     assert sum(check == "column_types" for check, _, _ in found) == 6
     assert sum(check == "alike" for check, _, _ in found) == 1

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from django.db.models import Model
+
 from assets.attachment.tables import ENTERED, SOMETIMES_ENTERED, Column, columns
 from assets.attachment.verdicts import (
     Check,
@@ -119,25 +121,36 @@ def alike() -> Iterator[Verdict]:
 
 
 def references() -> Iterator[Verdict]:
-    """Foreign keys of other tables on assets: what happens there when an asset leaves."""
-    table = WorkspaceAsset._meta.db_table
-    query = (
-        "SELECT conrelid::regclass::text, confdeltype::text FROM pg_constraint"
-        " WHERE confrelid = to_regclass(%s) AND contype = 'f' AND conparentid = 0 ORDER BY 1"
-    )
-    for other, action in rows(query, table):
+    """Foreign keys of other tables: what happens there when an asset leaves, or comes out of the library."""
+    for other, action in _referring(WorkspaceAsset):
         if action == "c":
             so = f"Rows of {other} go with the asset that they name, when it is saved, deleted or expires."
             yield warning(so, "They do not come back with it. Ask the product's owner whether that is meant.")
-        elif action in ("a", "r"):
+        else:
             so = f"An asset that {other} names cannot leave the workspace: saving and deleting it fail."
             yield warning(so, "The owner of that table lets it go with ON DELETE SET NULL, or CASCADE.")
+    for other, action in _referring(LibraryAsset):
+        if action == "c":
+            so = f"Rows of {other} go with the saved asset that they name, when it is brought back."
+            yield warning(so, "They are lost then. Ask the product's owner whether that is meant.")
+        else:
+            yield note(f"A saved asset that {other} names cannot be brought back to the workspace.")
     kept = (
         "SELECT count(*) FROM pg_constraint WHERE conrelid = to_regclass(%s) AND contype = 'f'"
         " AND confrelid = to_regclass(%s)"
     )
     if value(kept, LibraryAsset._meta.db_table, Profile._meta.db_table):
         yield note("An asset whose user is gone cannot be saved: user_library refers to profiles.")
+
+
+def _referring(model: type[Model]) -> list[tuple[str, str]]:
+    """Tables, each with c where its rows go as well, and another letter where they do not let a row go."""
+    query = (
+        "SELECT conrelid::regclass::text, confdeltype::text FROM pg_constraint"
+        " WHERE confrelid = to_regclass(%s) AND contype = 'f' AND conparentid = 0"
+        " AND confdeltype IN ('c', 'a', 'r') ORDER BY 1"
+    )
+    return rows(query, model._meta.db_table)
 
 
 def triggers() -> Iterator[Verdict]:
