@@ -23,6 +23,9 @@ def kept_plans():
 
 def test_what_every_page_asks_is_planned_once(fetch):
     make_asset()
+    with connection.cursor() as cursor:
+        # What it prefers of itself depends on the room that the rows of other tests took.
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
     for _ in range(8):
         fetch("/assets/")
     assert {table: plan for table, plan in kept_plans().items() if plan[1] >= 2}.keys() == set(TABLES)
