@@ -152,7 +152,10 @@ class Health:
         return self._is_good and self._replayed >= position
 
     def failed(self, error: Error) -> None:
-        connections[REPLICA].close()
+        given_up = connections[REPLICA]
+        if given_up.connection is not None:
+            given_up.connection.close()  # so that the pool makes another, without this request's time limit
+        given_up.close()
         self._found("the replica does not answer", REST, error)
 
     def _check(self) -> None:

@@ -130,6 +130,16 @@ def test_an_export_goes_on_after_the_limit(client, staff, clock, monkeypatch):
     assert timeout_of_session() == "0"
 
 
+def test_an_export_hands_its_connection_back_without_what_was_left(client, staff, clock, monkeypatch):
+    make_asset()
+    handed_back = []
+    monkeypatch.setattr("assets.views.export._hang_up", lambda: handed_back.append(timeout_of_session()))
+    client.force_login(staff)
+    response = client.get("/assets/export.jsonl")
+    assert len(b"".join(response.streaming_content).splitlines()) == 1
+    assert handed_back == ["0"]
+
+
 def test_a_change_is_not_broken_off_between_its_statements(client, admin, clock, monkeypatch):
     asset = make_asset()
     be_slow(monkeypatch, 0.3, times=2, place="assets.dispositions.delete", clock=clock)

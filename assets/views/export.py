@@ -81,14 +81,17 @@ def download_lines(
     content_type: str,
     name: str,
 ) -> StreamingHttpResponse:
-    parts = _let_go(parts)
     # Read before anything is answered, so that a query that takes too long is answered with advice.
     first = list(islice(parts, 1))
-    return _download(request, _or_broken_off(write(chain(first, parts))), content_type, name)
+    return _download(request, _or_broken_off(write(_let_go(chain(first, parts)))), content_type, name)
 
 
 def _let_go(parts: Iterator[Any]) -> Iterator[Any]:
-    """Hands the connection back before a part is sent, which a slow client may take its time for."""
+    """Hands the connection back before a part is sent, which a slow client may take its time for.
+
+    Only what is streamed may: within a request, the connection knows what is left of the request's time, and
+    whoever has it next must not.
+    """
     for part in parts:
         _hang_up()
         yield part
@@ -136,9 +139,9 @@ def files_zip(request: HttpRequest) -> HttpResponseBase:
         asset_ids = _chosen(form.cleaned_data)
     except Refused as refusal:
         return _refused(request, "No file is sent", str(refusal))
-    parts = _let_go(read_assets(asset_ids))
+    parts = read_assets(asset_ids)
     first = list(islice(parts, 1))
-    content = archive(chain(first, parts))
+    content = archive(_let_go(chain(first, parts)))
     return _download(request, content, "application/zip", f"workspace-files-{timezone.localdate()}.zip")
 
 
