@@ -258,11 +258,12 @@ class AssetFilterSet(ListFilterSet):
         """The filters that are given; none where they are not understood."""
         return set(self._values()) if self.is_valid() else set()
 
-    def selection(self, *, without: Iterable[str] = ()) -> Selection:
+    def selection(self, *, without: Iterable[str] = (), order: Order | None = None) -> Selection:
+        """For lists in the order that was chosen, or another."""
         if not self.is_valid():
             return Selection(self.queryset.none(), Sieve())
         values = {name: value for name, value in self._values().items() if name not in without}
-        in_order = names_in_order(self.order, set(values))
+        in_order = names_in_order(order or self.order, set(values))
         ordered = self.queryset.all()
         for name in in_order:
             ordered = self.filters[name].filter(ordered, values[name])

@@ -14,10 +14,15 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
+from assets.filters import DEFAULT_SORT, SORTS, AssetFilterSet
 from assets.models import WorkspaceAsset
+from assets.pagination import is_rare
 from assets.setting_conditions import MAX_LENGTH, path_text, text_of
+from assets.windows import first_rows, rows_passing
 
 NEWEST = 2_000  # assets of the selection that are looked at
+TRIED = 30_000  # of a list that no index finds: so many of its newest rows
+ENOUGH = 100  # of those that pass; where there are fewer, those that pass are looked up
 MOST_KEYS = 100
 _MOST_BYTES = 65_536  # of the settings of one asset
 _MOST_IN_ALL = 1_000_000  # bytes of settings: of a usual size, those of all that are looked at
@@ -99,21 +104,43 @@ _INSIDE = "jsonb_each(CASE WHEN jsonb_typeof(value) = 'object' THEN value END)"
 
 
 def occurring(
-    assets: QuerySet[WorkspaceAsset], *, values: int, path: Sequence[str] | None = None
+    selected: QuerySet[WorkspaceAsset] | AssetFilterSet, *, values: int, path: Sequence[str] | None = None
 ) -> Occurring:
     """The keys of a selection, or the one at a path, most frequent first, each with so many values."""
-    newest = assets.order_by("-created_at", "-id").values("generation_settings")[:NEWEST]
+    newest, is_part = _newest(selected) if isinstance(selected, AssetFilterSet) else (selected, False)
+    rows = newest.order_by(*_NEWEST_FIRST).values("generation_settings")[:NEWEST]
     try:
-        sql, params = newest.query.get_compiler(using=newest.db).as_sql()
+        sql, params = rows.query.get_compiler(using=rows.db).as_sql()
     except EmptyResultSet:
         return Occurring(0, [])
     sizes = {"bytes": _MOST_BYTES, "in_all": _MOST_IN_ALL, "text": _MOST_TEXT, "keys": MOST_KEYS}
     statement = _OCCURRING.format(newest=sql, inside=_INSIDE, **sizes)
     wanted = list(path) if path else None
-    with connections[newest.db].cursor() as cursor:
+    with connections[rows.db].cursor() as cursor:
         cursor.execute(statement, [*params, *[wanted] * 4, values])
-        [(*_, number, looked_at, _), *rows] = cursor.fetchall()
-    return Occurring(looked_at, _keys(rows), is_part=looked_at < number or number == NEWEST)
+        [(*_, number, looked_at, _), *found] = cursor.fetchall()
+    return Occurring(looked_at, _keys(found), is_part=is_part or looked_at < number or number == NEWEST)
+
+
+_NEWEST_FIRST = ("-created_at", "-id")
+
+
+def _newest(filterset: AssetFilterSet) -> tuple[QuerySet[WorkspaceAsset], bool]:
+    """Rows to take the newest of, found in two steps as lists are; and whether there may be others.
+
+    In one, the database would walk the table for what is old or rare.
+    """
+    ordered, sieve = filterset.selection(order=SORTS[DEFAULT_SORT][1])
+    ordered = ordered.order_by(*_NEWEST_FIRST)
+    if not sieve:
+        return ordered, False
+    is_looked_up = is_rare(ordered, sieve)
+    if not is_looked_up:
+        near = first_rows(ordered, TRIED).filter(sieve.cheap)
+        if near.values_list("pk")[ENOUGH - 1 : ENOUGH]:
+            return near, bool(ordered.values_list("pk")[TRIED : TRIED + 1])
+    passing = rows_passing(ordered, sieve.indexed, alone=is_looked_up).order_by(*_NEWEST_FIRST)
+    return ordered.filter(pk__in=passing.values("pk")[:NEWEST]), False
 
 
 def _keys(rows: list[tuple]) -> list[Key]:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 
@@ -9,6 +10,7 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -219,3 +221,26 @@ def test_settings_with_thousands_of_odd_keys_are_looked_at_up_to_so_many_bytes(d
     monkeypatch.undo()
     assert occurring(WorkspaceAsset.objects.all(), values=3).looked_at == 4
     assert not occurring(WorkspaceAsset.objects.all(), values=3).is_part
+
+
+STEPS = {
+    "all are near": (30, 2, {"4", "5", "6", "7"}),
+    "some are near": (6, 2, {"4", "5"}),
+    "none is near": (4, 1, {"4", "5", "6", "7"}),
+    "few are near": (6, 3, {"4", "5", "6", "7"}),
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_settings_of_what_no_index_has_in_order_are_found_in_two_steps(db, monkeypatch, steps):
+    tried, enough, expected = STEPS[steps]
+    monkeypatch.setattr(setting_values, "TRIED", tried)
+    monkeypatch.setattr(setting_values, "ENOUGH", enough)
+    monkeypatch.setattr(setting_values, "is_rare", lambda *_: False)
+    for number in range(12):
+        expires_at = timezone.now() + timedelta(hours=1 if 4 <= number < 8 else 100)
+        make_asset(ago=timedelta(minutes=number), expires_at=expires_at, generation_settings={"n": number})
+    result = occurring(AssetFilterSet(QueryDict("expires=24h&sort=expires_at")), values=99)
+    numbers = {value.text for key in result.keys for value in key.values}
+    assert (numbers, result.looked_at) == (expected, len(expected))
+    assert result.is_part == (steps == "some are near")

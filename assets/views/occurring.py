@@ -35,7 +35,7 @@ def setting_values(request: HttpRequest) -> HttpResponse:
     found = Occurring(0, [])
     try:
         path = SettingCondition.parse(wanted).keys if wanted.strip() else None
-        found = occurring(filterset.qs, values=MANY if path else FEW, path=path)
+        found = occurring(filterset, values=MANY if path else FEW, path=path)
     except ConditionError as error:
         errors.append(str(error))
     context = {

@@ -63,7 +63,7 @@ def jobs(request: HttpRequest) -> JsonResponse:
 def settings(request: HttpRequest) -> JsonResponse:
     """Keys as they are typed, then after `=` or `!=` the values, of the rest of the filter's selection."""
     match = _CONDITION.fullmatch(request.GET.get("q", "").replace("\0", "").strip()[:500])
-    selection = AssetFilterSet(QueryDict(request.GET.get("filter", ""))).qs
+    selection = AssetFilterSet(QueryDict(request.GET.get("filter", "")))
     if match and not match["operator"]:
         return _answer(_keys_like(match["path"], selection))
     if match and match["operator"] in {"=", "!="}:
@@ -76,7 +76,7 @@ _CONDITION = re.compile(
 )
 
 
-def _keys_like(typed: str, selection: QuerySet[WorkspaceAsset]) -> list[dict[str, str]]:
+def _keys_like(typed: str, selection: AssetFilterSet) -> list[dict[str, str]]:
     found = occurring(selection, values=1).keys
     near = [key for key in found if key.condition and typed.casefold() in key.text.casefold()]
     near.sort(key=lambda key: not key.text.casefold().startswith(typed.casefold()))
@@ -90,9 +90,7 @@ def _key(key: Key) -> dict[str, str]:
     return {"value": f"{key.text}=", "label": key.text, "note": note, "more": "values"}
 
 
-def _values_like(
-    path: str, operator: str, typed: str, selection: QuerySet[WorkspaceAsset]
-) -> list[dict[str, str]]:
+def _values_like(path: str, operator: str, typed: str, selection: AssetFilterSet) -> list[dict[str, str]]:
     try:
         keys = SettingCondition.parse(path).keys
     except ConditionError:
