@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, HashIndex
@@ -16,11 +17,14 @@ MODELS = (Profile, Job, WorkspaceAsset, LibraryAsset)
 SMALL = 100_000  # rows, which are read as quickly without
 KEPT_FOR = 300  # seconds for which pages do not look for an index again
 
+# That of a constraint on tables of ours, which a product's may do without.
+_OF_A_JOB = Index(fields=["job", "asset_index"], name="assets_job")
 # What each serves, for people who decide whether to make it.
 SERVES = {
     "profiles_username_prefix": "suggestions of users",
     "jobs_user_created": "suggestions of jobs",
     "assets_newest": "the gallery as it opens, newest first",
+    "assets_job": "a job's assets, by index",
     "assets_user_newest": "a user's assets, newest first",
     "assets_user_type_model_newest": "a user's assets of a type and model; a user's totals",
     "assets_type_newest": "the gallery of one type",
@@ -85,7 +89,7 @@ class Need:
     statement: str
     is_there: bool
     nearly: str  # the name of one that does as well but for ties, or for reading rows as well
-    in_the_way: bool  # one of its name, that is another or was broken off
+    in_the_way: Found | None  # one of its name, that is another or was broken off
 
     @property
     def serves(self) -> str:
@@ -97,7 +101,8 @@ class Need:
 
     @property
     def remedy(self) -> list[str]:
-        drop = [f"DROP INDEX CONCURRENTLY {self.index.name}"] if self.in_the_way else []
+        concurrently = " CONCURRENTLY" if " CONCURRENTLY " in self.statement else ""
+        drop = [f"DROP INDEX{concurrently} {self.index.name}"] if self.in_the_way else []
         return [*drop, self.statement]
 
 
@@ -107,13 +112,27 @@ def needs(alias: str = "default", models: Collection[type[Model]] = MODELS) -> I
     for model in models:
         found = indexes_of(model, alias)
         in_use = {gist(each.definition): each.name for each in found if each.is_valid}
-        for index in model._meta.indexes:
-            statement = str(index.create_sql(model, editor, concurrently=True))
+        concurrently = not is_partitioned(model, alias)
+        for index in wanted_of(model):
+            statement = str(index.create_sql(model, editor, concurrently=concurrently))
             wanted = gist(statement)
             there = any(_answers(each, wanted) for each in in_use)
             nearly = "" if there else next((in_use[each] for each in in_use if _nearly(each, wanted)), "")
-            named = any(each.name == index.name for each in found)
-            yield Need(model, index, statement, there, nearly, named and not there)
+            named = None if there else next((each for each in found if each.name == index.name), None)
+            yield Need(model, index, statement, there, nearly, named)
+
+
+def wanted_of(model: type[Model]) -> list[Index]:
+    return [*model._meta.indexes, *([_OF_A_JOB] if model is WorkspaceAsset else [])]
+
+
+def is_partitioned(model: type[Model], alias: str = "default") -> bool:
+    """Such a table is given no index while it is written to."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [model._meta.db_table]
+        )
+        return cursor.fetchone() == (True,)
 
 
 def indexes_of(model: type[Model], alias: str = "default") -> list[Found]:
@@ -132,41 +151,60 @@ def indexes_of(model: type[Model], alias: str = "default") -> list[Found]:
 # --- Comparing -------------------------------------------------------------------
 
 
-def gist(definition: str) -> str:
-    """An index's method, columns and condition, without what PostgreSQL writes differently from us."""
+class Gist(NamedTuple):
+    """What an index does, without what PostgreSQL writes differently from us."""
+
+    keys: str  # its method and columns
+    included: frozenset[str]
+    condition: str
+
+
+def gist(definition: str) -> Gist:
     _, _, on = definition.partition(" ON ")
-    _, _, said = on.partition(" ")  # after the table
-    said = said.removeprefix("USING ") if said.startswith("USING ") else f"btree {said}"
-    return re.sub(r'::text(\[\])?|[\s()"]', "", said).lower()
+    _, uses, said = on.partition(" USING ")
+    if not uses:
+        _, _, columns = on.partition(" ")  # after the table
+        said = f"btree {columns}"
+    said, _, condition = said.partition(" WHERE ")
+    said = re.sub(r" WITH \(.*| NULLS NOT DISTINCT", "", said)  # how it is stored, and what it refuses
+    keys, _, included = said.partition(" INCLUDE ")
+    return Gist(_bare(keys), frozenset(filter(None, _bare(included).split(","))), _bare(condition))
 
 
-def _answers(there: str, wanted: str) -> bool:
+def _bare(text: str) -> str:
+    return re.sub(r'::text(\[\])?|[\s()"]', "", text).lower()
+
+
+def _answers(there: Gist, wanted: Gist) -> bool:
     """Whether an index is the one that is wanted, or does as well: the other way round, or with more."""
-    if there == wanted or not wanted.startswith("btree"):
-        return there == wanted
-    return any(there == way or (_is_plain(way) and there.startswith(f"{way},")) for way in _ways(wanted))
+    columns = {*there.included, *re.sub(r"desc\b", "", there.keys.removeprefix("btree")).split(",")}
+    if there.condition != wanted.condition or not wanted.included <= columns:
+        return False
+    if not _is_plain(wanted.keys):
+        return there.keys == wanted.keys
+    return any(f"{there.keys},".startswith(f"{way},") for way in _ways(wanted.keys))
 
 
-def _nearly(there: str, wanted: str) -> bool:
+def _nearly(there: Gist, wanted: Gist) -> bool:
     """Whether all is there but what spares reading the rows, or the key that sorts those equal otherwise."""
-    columns, _, _ = wanted.partition("include")
-    shorter = re.sub(r",id(desc)?$", "", columns)
-    return _answers(there, columns) or (shorter != columns and there in _ways(shorter))
+    shorter = re.sub(r",id(desc)?$", "", wanted.keys)
+    ways = _ways(shorter) if shorter != wanted.keys else []
+    is_shorter = there.condition == wanted.condition and there.keys in ways
+    return is_shorter or _answers(there, wanted._replace(included=frozenset()))
 
 
-def _ways(wanted: str) -> list[str]:
-    """In both directions, where that can be told from the columns."""
-    if not _is_plain(wanted):
-        return [wanted]
-    columns = wanted.removeprefix("btree").split(",")
+def _ways(keys: str) -> list[str]:
+    """In both directions."""
     turned = [
-        column.removesuffix("desc") if column.endswith("desc") else f"{column}desc" for column in columns
+        column.removesuffix("desc") if column.endswith("desc") else f"{column}desc"
+        for column in keys.removeprefix("btree").split(",")
     ]
-    return [wanted, "btree" + ",".join(turned)]
+    return [keys, "btree" + ",".join(turned)]
 
 
-def _is_plain(wanted: str) -> bool:
-    return bool(re.fullmatch(r"btree[a-z_,]+", wanted)) and "include" not in wanted and "where" not in wanted
+def _is_plain(keys: str) -> bool:
+    """Whether both directions can be told from the columns."""
+    return bool(re.fullmatch(r"btree[a-z_,]+", keys))
 
 
 # --- Sizes -----------------------------------------------------------------------
@@ -204,9 +242,11 @@ def bytes_per_row(model: type[Model], index: Index) -> int:
 
 def lacking(column: str, filters: Collection[str]) -> list[str]:
     """What of a list of assets, by its sort and filters, no index answers in a product's own database."""
-    if settings.UPSTREAM_TABLES == "own" or "job" in filters:
+    if settings.UPSTREAM_TABLES == "own":
         return []
     missing = cache.get_or_set("missing-indexes", _missing_names, KEPT_FOR)
+    if "job" in filters:
+        return ["jobs"] if _OF_A_JOB.name in missing else []
     wanted = [_FILTERED_BY[name] for name in _FILTERED_BY if name in filters]
     # A list of one user, type or model has an order of its own.
     if column != "created_at" or not {"user", "type", "model"} & set(filters):

@@ -1,10 +1,15 @@
 """Which indexes pages need, and what they say where one is missing."""
 
+from contextlib import suppress
+from io import StringIO
+from uuid import uuid4
+
 import pytest
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.db import connection
 
-from assets.indexes import MODELS, SERVES, bytes_per_row, needs
+from assets.indexes import MODELS, SERVES, bytes_per_row, needs, wanted_of
 from assets.models import KnownSettings, WorkspaceAsset
 
 
@@ -19,9 +24,9 @@ def state(name):
 
 
 def test_every_index_says_whom_it_serves_and_how_large_it_is():
-    assert {index.name for model in MODELS for index in model._meta.indexes} == SERVES.keys()
+    assert {index.name for model in MODELS for index in wanted_of(model)} == SERVES.keys()
     for model in MODELS:
-        for index in model._meta.indexes:
+        for index in wanted_of(model):
             assert 10 < bytes_per_row(model, index) < 100
 
 
@@ -46,6 +51,16 @@ def test_our_own_tables_lack_nothing(db):
         ("assets_settings", "USING gin (generation_settings)", False, False),
         ("assets_settings", "USING gin (generation_settings jsonb_path_ops)", True, False),
         ("assets_prompt", "(original_prompt)", False, False),
+        ("assets_newest", "(created_at DESC, id DESC) INCLUDE (user_id)", True, False),
+        ("assets_newest", "(created_at, id) WITH (fillfactor = 90)", True, False),
+        ("assets_newest", "(created_at DESC NULLS LAST, id DESC NULLS LAST)", False, False),
+        ("assets_expiring", "(expires_at, id, asset_type, created_at, file_size_bytes)", True, False),
+        ("assets_expiring", "(expires_at, id) INCLUDE (created_at)", False, True),
+        ("assets_prompt", "USING hash (original_prompt) WITH (fillfactor = 90)", True, False),
+        ("assets_seed", "(generation_seed) INCLUDE (width) WITH (fillfactor = 90)", True, False),
+        ("assets_seed", "(generation_seed) WHERE generation_seed > 0", False, False),
+        ("assets_mime", '(mime_type COLLATE "C")', False, False),
+        ("assets_mime", "(mime_type text_pattern_ops)", False, False),
     ],
 )  # fmt: skip
 def test_another_index_serves_as_well_nearly_or_not(execute, name, other, is_there, is_nearly):
@@ -61,6 +76,48 @@ def test_an_index_that_was_broken_off_is_dropped_first(execute):
     found = state("assets_seed")
     assert found.is_missing
     assert found.remedy[0] == "DROP INDEX CONCURRENTLY assets_seed"
+
+
+def test_a_job_needs_an_index_where_the_product_has_no_key_for_its_assets(execute, settings, fetch):
+    assert state("assets_job").is_there
+    execute("ALTER TABLE workspace_assets DROP CONSTRAINT workspace_assets_job_id_asset_index_key")
+    [statement] = state("assets_job").remedy
+    assert statement.endswith('"assets_job" ON "workspace_assets" ("job_id", "asset_index")')
+    settings.UPSTREAM_TABLES = "existing"
+    execute("UPDATE pg_class SET reltuples = 1e7 WHERE oid = 'workspace_assets'::regclass")
+    assert "no index for jobs: it may be slow" in fetch("/assets/", job=uuid4()).text
+    cache.clear()
+    execute(statement.replace(" CONCURRENTLY", ""))
+    assert state("assets_job").is_there
+    assert "no index" not in fetch("/assets/", job=uuid4()).text
+
+
+def advice():
+    out = StringIO()
+    with suppress(CommandError):
+        call_command("index_advice", stdout=out)
+    return out.getvalue()
+
+
+def test_the_advice_says_what_it_drops(execute):
+    execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'assets_seed'::regclass")
+    assert "-- It was broken off, or is being made" in advice()
+    execute("DROP INDEX assets_seed")
+    execute("CREATE INDEX assets_seed ON workspace_assets (width)")
+    assert "-- Another index has its name, and is dropped here" in advice()
+
+
+def test_a_table_in_parts_is_advised_what_it_can_have(execute):
+    execute("ALTER TABLE jobs RENAME TO whole")
+    execute("CREATE TABLE jobs (LIKE whole) PARTITION BY RANGE (created_at)")
+    execute("CREATE TABLE part PARTITION OF jobs FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+    found = state("jobs_user_created")
+    assert found.is_missing
+    assert "nothing can be written there" in advice()
+    execute("DROP INDEX jobs_user_created")
+    for statement in found.remedy:
+        execute(statement)
+    assert state("jobs_user_created").is_there
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.template.defaultfilters import filesizeformat
 
-from assets.indexes import MODELS, Need, bytes_per_row, indexes_of, needs, rows_of
+from assets.indexes import MODELS, Need, bytes_per_row, indexes_of, is_partitioned, needs, rows_of
 
 
 class Command(BaseCommand):
@@ -45,11 +46,21 @@ def _as_sql(found: list[Need]) -> list[str]:
             "SET statement_timeout = 0;",
         ]
     for need in missing:
-        lines += ["", f"-- For {need.serves}{_size(need)}", *(f"{each};" for each in need.remedy)]
+        lines += ["", f"-- For {need.serves}{_size(need)}", *_warnings(need)]
+        lines += [f"{each};" for each in need.remedy]
     if missing:
         tables = ", ".join(dict.fromkeys(need.model._meta.db_table for need in missing))
         lines += ["", "-- So that the planner knows what is rare", f"ANALYZE {tables};"]
     return lines
+
+
+def _warnings(need: Need) -> Iterator[str]:
+    if need.in_the_way and need.in_the_way.is_valid:
+        yield "-- Another index has its name, and is dropped here: rename that one to keep it."
+    elif need.in_the_way:
+        yield "-- It was broken off, or is being made: if so wait for that, since it is dropped here."
+    if is_partitioned(need.model):
+        yield "-- The table is partitioned, so nothing can be written there while this is made."
 
 
 def _as_json(need: Need) -> dict[str, Any]:
