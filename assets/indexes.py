@@ -52,23 +52,53 @@ SERVES = {
     "library_file_key": "the removal of files: which saved assets name one",
     "library_thumbnail_key": "the removal of files: which saved assets name a thumbnail",
 }
-# What the gallery's sorts and filters are without which index.
-_SORTED_BY = {
-    "created_at": ("assets_newest", "sorting by the time of creation"),
-    "expires_at": ("assets_expiring", "what expires soonest"),
-    "file_size_bytes": ("assets_largest", "largest first"),
+# What the sorts and filters of lists are without which index.
+_SORTED_BY: dict[type[Model], dict[str, tuple[str, str]]] = {
+    WorkspaceAsset: {
+        "created_at": ("assets_newest", "sorting by the time of creation"),
+        "expires_at": ("assets_expiring", "what expires soonest"),
+        "file_size_bytes": ("assets_largest", "largest first"),
+    },
+    LibraryAsset: {
+        "created_at": ("library_newest", "sorting by the time of saving"),
+        "file_size_bytes": ("library_largest", "largest first"),
+    },
 }
-_FILTERED_BY = {
-    "q": ("assets_prompt_words", "words in the prompt"),
-    "setting": ("assets_settings", "conditions on settings"),
-    "same_settings": ("assets_settings", "same settings"),
-    "mime": ("assets_mime", "MIME types"),
-    "same_prompt": ("assets_prompt", "same prompt"),
-    "seed": ("assets_seed", "seeds"),
-    "user": ("assets_user_newest", "users"),
-    "type": ("assets_type_newest", "types"),
-    "model": ("assets_model_newest", "models"),
+_FILTERED_BY: dict[type[Model], dict[str, tuple[str, str]]] = {
+    WorkspaceAsset: {
+        "q": ("assets_prompt_words", "words in the prompt"),
+        "setting": ("assets_settings", "conditions on settings"),
+        "same_settings": ("assets_settings", "same settings"),
+        "mime": ("assets_mime", "MIME types"),
+        "same_prompt": ("assets_prompt", "same prompt"),
+        "seed": ("assets_seed", "seeds"),
+        "expires": ("assets_expiring", "what expires when"),
+        "expires_after": ("assets_expiring", "what expires when"),
+        "expires_before": ("assets_expiring", "what expires when"),
+        "size_min": ("assets_largest", "sizes"),
+        "size_max": ("assets_largest", "sizes"),
+    },
+    LibraryAsset: {
+        "q": ("library_prompt_words", "words in the prompt"),
+        "mime": ("library_mime_newest", "MIME types"),
+        "seed": ("library_seed", "seeds"),
+        "tag": ("library_tags", "tags"),
+        "size_min": ("library_largest", "sizes"),
+        "size_max": ("library_largest", "sizes"),
+        "user": ("library_user_newest", "users"),
+        "type": ("library_type_newest", "types"),
+        "model": ("library_model_newest", "models"),
+    },
 }
+# Filters that one index has together, the most first.
+_TOGETHER = (
+    ({"user", "type", "model"}, "assets_user_type_model_newest", "a user's types and models"),
+    ({"user"}, "assets_user_newest", "users"),
+    ({"type", "model"}, "assets_type_model_newest", "types and models"),
+    ({"type"}, "assets_type_newest", "types"),
+    ({"model"}, "assets_model_newest", "models"),
+)
+_OWN_ORDER = {"user", "type", "model"}  # a list of one of these has an index in the order of creation
 
 
 @dataclass(frozen=True)
@@ -240,26 +270,32 @@ def bytes_per_row(model: type[Model], index: Index) -> int:
 # --- Telling on pages ------------------------------------------------------------
 
 
-def lacking(column: str, filters: Collection[str]) -> list[str]:
-    """What of a list of assets, by its sort and filters, no index answers in a product's own database."""
+def lacking(model: type[Model], column: str, filters: Collection[str]) -> list[str]:
+    """What of a list, by its sort and filters, no index answers in a product's own database."""
     if settings.UPSTREAM_TABLES == "own":
         return []
-    missing = cache.get_or_set("missing-indexes", _missing_names, KEPT_FOR)
+    missing = cache.get_or_set(f"missing-indexes-{model._meta.db_table}", lambda: _missing(model), KEPT_FOR)
+    return list(dict.fromkeys(what for name, what in _wanted(model, column, filters) if name in missing))
+
+
+def _wanted(model: type[Model], column: str, filters: Collection[str]) -> Iterator[tuple[str, str]]:
     if "job" in filters:
-        return ["jobs"] if _OF_A_JOB.name in missing else []
-    wanted = [_FILTERED_BY[name] for name in _FILTERED_BY if name in filters]
-    # A list of one user, type or model has an order of its own.
-    if column != "created_at" or not {"user", "type", "model"} & set(filters):
-        wanted.append(_SORTED_BY[column])
-    return list(dict.fromkeys(what for name, what in wanted if name in missing))
+        yield _OF_A_JOB.name, "jobs"
+        return
+    known = _FILTERED_BY[model]
+    yield from (known[name] for name in known if name in filters)
+    if model is WorkspaceAsset:
+        yield from [(name, what) for names, name, what in _TOGETHER if names <= set(filters)][:1]
+    if column != "created_at" or not _OWN_ORDER & set(filters):
+        yield _SORTED_BY[model][column]
 
 
-def is_small() -> bool:
-    """Whether all assets are read as quickly without any index."""
-    return (rows_of(WorkspaceAsset, WorkspaceAsset.objects.db) or 0) < SMALL
+def is_small(model: type[Model] = WorkspaceAsset) -> bool:
+    """Whether all rows are read as quickly without any index."""
+    return (rows_of(model, model._default_manager.db) or 0) < SMALL
 
 
-def _missing_names() -> set[str]:
-    if is_small():
+def _missing(model: type[Model]) -> set[str]:
+    if is_small(model):
         return set()
-    return {need.index.name for need in needs(models=[WorkspaceAsset]) if need.is_missing}
+    return {need.index.name for need in needs(models=[model]) if need.is_missing}

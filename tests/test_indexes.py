@@ -137,6 +137,23 @@ def test_the_gallery_says_what_has_no_index_here(large_and_anothers, fetch):
     assert slow not in fetch("/assets/", model="sdxl").text
 
 
+def test_the_gallery_says_so_of_the_index_that_its_filters_want_together(large_and_anothers, execute, fetch):
+    execute("DROP INDEX assets_type_model_newest, assets_model_newest, assets_expiring")
+    assert "no index" not in fetch("/assets/", type="video").text
+    assert "no index for types and models: it" in fetch("/assets/", type="video", model="sdxl").text
+    assert "no index" not in fetch("/assets/", type="video", model="sdxl", user=uuid4()).text
+    assert "no index for what expires when: it" in fetch("/assets/", expires="24h").text
+
+
+def test_the_library_says_what_has_no_index_here(large_and_anothers, execute, fetch):
+    execute("UPDATE pg_class SET reltuples = 1e7 WHERE oid = 'user_library'::regclass")
+    execute("DROP INDEX library_tags, library_largest")
+    assert "no index" not in fetch("/library/", q="fox").text
+    assert (
+        "no index for tags and largest first: it" in fetch("/library/", tag="a", sort="-file_size_bytes").text
+    )
+
+
 @pytest.mark.parametrize("rows", [-1, 1_000])
 def test_a_small_table_needs_no_such_words(large_and_anothers, execute, fetch, rows):
     execute(f"UPDATE pg_class SET reltuples = {rows} WHERE oid = 'workspace_assets'::regclass")

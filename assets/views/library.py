@@ -22,6 +22,7 @@ from assets.views.cards import for_library_cards, library_cards, page_url, short
 from assets.views.columns import Column, row_columns
 from assets.views.files import FileReport, report_on
 from assets.views.gallery import PAGE_SIZE, chips, explain, export_urls, switch
+from assets.views.notices import slow_notices
 from assets.views.reviews import review_context
 from assets.views.settings import settings_context
 
@@ -45,6 +46,7 @@ def library(request: HttpRequest) -> HttpResponse:
     context = {
         "filterset": filterset,
         "errors": errors,
+        "notices": list(slow_notices(filterset)),
         "chips": list(chips(filterset)),
         "cards": library_cards(page.rows, filterset.now),
         "total": capped_counts({"": Capped(filterset.qs, TOTAL_CAP)})[""][""],
