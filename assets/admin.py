@@ -188,6 +188,12 @@ class JobAdmin(UpstreamAdmin):
     search_fields = ("id",)
     search_help_text = "The UUID of a job or of its user"
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Of a user newest first, which an index has: by their ids, all of a user's would be sorted."""
+        uuid = _uuid(request.GET.get("q", ""))
+        of_user = uuid and not Job.objects.filter(pk=uuid).exists()
+        return ("-created_at", "-id") if of_user else self.ordering
+
     @admin.display(description="user")
     def user_link(self, job: Job) -> SafeString | str:
         return _link("user", job.user_id) if job.user_id else "–"
@@ -197,8 +203,7 @@ class JobAdmin(UpstreamAdmin):
         return _link("job", job.pk, "Open")
 
     def search(self, term: str) -> Q:
-        uuid = _uuid(term)
-        return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
+        return _named_by(Job, term, "pk", "user_id")
 
 
 class FileAdmin(UpstreamAdmin):
@@ -286,8 +291,7 @@ class WorkspaceAssetAdmin(FileAdmin):
         return super().get_search_results(request, queryset, term)
 
     def search(self, term: str) -> Q:
-        uuid = _uuid(term)
-        return Q(pk=uuid) | Q(job_id=uuid) | Q(user_id=uuid)
+        return _named_by(WorkspaceAsset, term, "pk", "job_id", "user_id")
 
 
 @admin.register(LibraryAsset)
@@ -306,8 +310,18 @@ class LibraryAssetAdmin(FileAdmin):
     search_help_text = "The UUID of a saved asset or of its user"
 
     def search(self, term: str) -> Q:
-        uuid = _uuid(term)
-        return Q(pk=uuid) | Q(user_id=uuid) if uuid else Q(pk__in=[])
+        return _named_by(LibraryAsset, term, "pk", "user_id")
+
+
+def _named_by(model: type[Model], term: str, *columns: str) -> Q:
+    """By the first of some columns that has a UUID: no index has the order of rows that any of them finds."""
+    uuid = _uuid(term)
+    if uuid is None:
+        return Q(pk__in=[])
+    *first, last = columns
+    return next(
+        (Q(**{c: uuid}) for c in first if model.objects.filter(**{c: uuid}).exists()), Q(**{last: uuid})
+    )
 
 
 def _operate(

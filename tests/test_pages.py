@@ -594,3 +594,20 @@ def test_the_back_office_sorts_by_nothing_without_an_index(fetch, query, first):
 def test_the_back_office_leads_to_no_page_of_a_row(client, admin):
     client.force_login(admin)
     assert client.get("/admin/r/1/1/").status_code == 410
+
+
+def test_the_back_office_finds_what_a_uuid_names_in_the_order_of_an_index(fetch):
+    asset = make_asset()
+    make_asset(asset.user)
+    for model, pk, number, order in (
+        ("workspaceasset", asset.pk, 1, "-created_at"),
+        ("workspaceasset", asset.job_id, 1, "-created_at"),
+        ("workspaceasset", asset.user_id, 2, "-created_at"),
+        ("workspaceasset", uuid4(), 0, "-created_at"),
+        ("job", asset.job_id, 1, "id"),
+        ("job", asset.user_id, 2, "-created_at"),
+        ("libraryasset", asset.user_id, 0, "-created_at"),
+    ):
+        changelist = fetch(f"/admin/assets/{model}/?q={pk}").response.context["cl"]
+        assert (changelist.result_count, changelist.queryset.query.order_by[0]) == (number, order)
+        assert " OR " not in str(changelist.queryset.query), "rows of either would have to be sorted"
