@@ -184,6 +184,20 @@ def test_what_was_asked_for_is_not_offered_again(client, staff, clock, monkeypat
         assert ways(client.get(f"/assets/?type=video&{bound}=2026-01-01")) == {}
 
 
+def test_the_order_that_an_index_has_of_a_filter_is_offered_first(client, staff, clock, monkeypatch):
+    be_slow(monkeypatch, 5, clock=clock)
+    client.force_login(staff)
+
+    def first_way(query):
+        clock.ahead = 0
+        return next(iter(ways(client.get(f"/assets/?{query}")).items()))
+
+    assert first_way("expires=24h") == ("expiring first", {"expires": ["24h"], "sort": ["expires_at"]})
+    largest = {"size_max": ["9"], "sort": ["-file_size_bytes"]}
+    assert first_way("size_max=9&sort=created_at") == ("largest first", largest)
+    assert first_way("expires_before=2026-01-01&sort=expires_at")[0] == "created within the last hour"
+
+
 @pytest.mark.parametrize(
     "query", ["q=%00", "setting=%ED%A0%80&odd=1&type=&model=" + "x" * 5000], ids=["NUL", "surrogate"]
 )

@@ -36,6 +36,11 @@ BROAD = {
     "mime": "of any MIME type",
     "sort": "newest first",
 }
+# Filters that an index finds in an order of their own.
+IN_ORDER = {
+    "expires_at": ("expires", "expires_after", "expires_before"),
+    "-file_size_bytes": ("size_min", "size_max"),
+}
 MOST_CHARACTERS = 80
 
 
@@ -80,6 +85,9 @@ def _asked(filterset: type[ListFilterSet], given: QueryDict) -> Iterator[Asked]:
 def _ways(filterset: type[ListFilterSet], given: QueryDict) -> Iterator[Way]:
     """Narrower lists and easier ones, with everything else that was asked for."""
     known = filterset.base_filters
+    for sort, names in IN_ORDER.items():
+        if sort in filterset.sorts and any(map(given.get, names)) and given.get("sort") != sort:
+            yield Way(filterset.sorts[sort][0].lower(), _with(given, "sort", sort))
     for name, verb in SINCE.items():
         if name in known and not given.get(name) and not given.get(name.replace("after", "before")):
             for label, span in LATELY.items():
