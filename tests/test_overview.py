@@ -292,3 +292,13 @@ def test_a_heavy_user_that_was_not_counted_has_more_than_was_looked_at(fetch, he
     shown = fetch(f"/users/{heavy.pk}/")
     assert "All 4+ not counted" in shown.text
     assert "Count exactly" in shown.text
+
+
+def test_assets_without_a_type_are_not_called_those_of_other_types(fetch):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE workspace_assets DROP CONSTRAINT workspace_assets_asset_type_check")
+    user = make_user()
+    make_assets(2, user, asset_type="")
+    shown = fetch(f"/users/{user.pk}/")
+    assert "(empty) 2" in shown.text
+    assert "other types" not in shown.text

@@ -20,3 +20,10 @@ def test_the_first_count_appears_and_a_bar_leads_to_its_assets_by_keys(visit, wo
     page.wait_for_url("**/assets/?created_after=*")
     number = page.locator("[data-total]").get_attribute("data-total")
     assert f": {number} asset" in said
+
+
+def test_a_bar_beside_a_name_leads_to_its_assets(visit, workspace):
+    rollups.refresh()
+    page = visit("/overview/")
+    page.locator("#types a", has_text="video").locator("svg").click()
+    page.wait_for_url("**/assets/?type=video")
