@@ -41,7 +41,7 @@ from assets.models.prompts import has_words
 from assets.models.upstream import WorkspaceAssetQuerySet
 from assets.pagination import Order, Sieve
 from assets.setting_conditions import SettingCondition
-from assets.sieves import SIEVES, Selection, names_in_order, settings_sieve, verdict_sieve
+from assets.sieves import SIEVES, Selection, have_few, names_in_order, settings_sieve, verdict_sieve
 
 # --- The selection -----------------------------------------------------------
 
@@ -103,14 +103,14 @@ class ListFilterSet(QuickFilterSet):
     def selection(self, *, without: Iterable[str] = ()) -> Selection:
         """The same, for lists to walk: no index has their order and a verdict.
 
-        What many have is met on the way. Flagged are few, which are looked up where the first rows have none.
+        What many have is met on the way. Few are looked up where the first rows have none.
         """
         ordered = self.select(without={*without, "verdict"})
         verdict = self._valid("verdict")
         if not verdict or "verdict" in without or not self.is_valid():
             return Selection(ordered, Sieve())
         sieve = verdict_sieve(verdict, self.asset_id)
-        if verdict == Verdict.FLAGGED:
+        if verdict == Verdict.FLAGGED or (verdict != "none" and have_few(verdict)):
             return Selection(ordered, sieve)
         return Selection(ordered.filter(sieve.cheap), Sieve())
 

@@ -17,6 +17,7 @@ from assets.models.prompts import has_letters_of, has_words
 from assets.models.upstream import is_among
 from assets.pagination import Order, Sieve
 from assets.setting_conditions import SettingCondition
+from assets.windows import FEW, estimate
 
 
 class Selection(NamedTuple):
@@ -85,6 +86,11 @@ def verdict_sieve(verdict: str, asset_id: str = "id") -> Sieve:
         return Sieve.of(has_verdict)
     every = Review.objects.standing().filter(verdict=verdict).values("asset_id")
     return Sieve(cheap=has_verdict, indexed=is_among(asset_id, every))
+
+
+def have_few(verdict: str) -> bool:
+    """Whether few assets, here or gone, have a verdict."""
+    return estimate(Review.objects.all(), Q(verdict=verdict)).rows <= FEW
 
 
 def verdict_of_asset(asset_id: str = "id") -> Coalesce:

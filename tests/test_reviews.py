@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assets import bulk, dispositions, facets
+from assets import bulk, dispositions, facets, pagination, sieves
 from assets.filters import AssetFilterSet
 from assets.forms import MOST_TICKED
 from assets.models import Disposition, LibraryAsset, Operation, Review, Verdict, WorkspaceAsset
@@ -391,7 +391,9 @@ def test_an_asset_that_has_left_is_not_reviewed(post):
 
 
 @with_rows
-def test_lists_and_operations_select_by_verdict(client, reviewer, admin):
+@pytest.mark.parametrize("few", [0, sieves.FEW], ids=["met on the way", "looked up"])
+def test_lists_and_operations_select_by_verdict(client, reviewer, admin, monkeypatch, few):
+    monkeypatch.setattr(sieves, "FEW", few)
     assets = make_assets(6)
     approved, flags, others = assets[:2], assets[2:3], assets[3:]
     review([asset.pk for asset in assets], verdict=APPROVED, reviewer=reviewer)  # and then otherwise
@@ -464,6 +466,26 @@ def test_reviews_of_assets_that_have_left_cost_a_page_little(client, reviewer, q
         # Besides, one statement looks through the reviews of a chosen verdict, once.
         read.append(sum(rows_read(each["sql"]) for each in queries if "counted.value" in each["sql"]))
     assert read[1] < 1.1 * read[0]
+
+
+def test_few_that_are_approved_need_no_walk_over_the_library(client, reviewer, monkeypatch):
+    monkeypatch.setattr(pagination, "PROBED_FIRST", 50)
+    saved = in_library()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO user_library (user_id, asset_type, storage_path, file_size_bytes, mime_type,"
+            " original_prompt, model_used) SELECT user_id, asset_type, storage_path, 1, mime_type, '', ''"
+            " FROM user_library, generate_series(1, 2000)"
+        )
+        cursor.execute("UPDATE user_library SET created_at = '2026-01-01' WHERE id = %s", [saved.pk])
+        cursor.execute("ANALYZE user_library, assets_review")
+    review([saved.pk], verdict=APPROVED, reviewer=reviewer)
+    client.force_login(reviewer)
+    with CaptureQueriesContext(connection) as queries:
+        shown = Page(client.get("/library/", {"verdict": "approved"}))
+    assert shown.ids == [str(saved.pk)]
+    listed = [each["sql"] for each in queries if each["sql"].startswith('SELECT "user_library"')]
+    assert sum(map(rows_read, listed)) < 1_000
 
 
 def test_assets_that_are_all_reviewed_cost_a_page_little(reviewer, monkeypatch):
