@@ -396,6 +396,15 @@ def test_what_the_replica_has_not_is_read_from_the_primary(following, visit, mon
     assert ids(visit()) == {str(asset.pk)}
 
 
+def test_a_connection_that_failed_is_given_to_nobody_else(following, monkeypatch):
+    wrapper = connections["replica"]
+    ask("SELECT 1")
+    raw = wrapper.connection
+    monkeypatch.setattr(wrapper, "_close", lambda: None)  # a pool takes it back as it is
+    replica.health.failed(OperationalError())
+    assert raw.closed
+
+
 def test_a_fault_of_the_page_is_not_the_replicas(following, visit, monkeypatch):
     def divide(*args):
         ask("SELECT 1 / 0", replica.alias())
