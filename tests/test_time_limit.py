@@ -7,6 +7,7 @@ from html import unescape
 from urllib.parse import parse_qs
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
@@ -217,3 +218,14 @@ def test_other_pages_and_the_admin_say_so_as_well(client, admin, clock, monkeypa
     response = client.get("/admin/assets/workspaceasset/?q=fox")
     assert response.status_code == 503
     assert "Without search and filters" in response.content.decode()
+
+
+def test_models_that_no_index_tells_apart_do_not_stop_the_gallery(client, staff, monkeypatch):
+    make_asset(model_used="sdxl")
+    cache.clear()
+    monkeypatch.setattr("assets.models.upstream._LOOSE_SCAN", "SELECT pg_sleep(9)::text AS value, '{column}'")
+    monkeypatch.setattr("assets.models.upstream.LOOSE_SCAN_IN", 0.1)
+    client.force_login(staff)
+    response = client.get("/assets/?model=sdxl")
+    assert (response.status_code, response.content.count(b"data-asset-id")) == (200, 1)
+    cache.clear()

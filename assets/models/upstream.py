@@ -5,6 +5,7 @@ the profile or the job of an asset may be gone, and the asset must not vanish wi
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,8 +22,10 @@ from assets.lossless import LosslessDecoder
 from assets.models.prompts import PROMPT_WORDS, PromptQuerySet
 from assets.parameters import NOT_ASKED
 from assets.storage import LIBRARY_BUCKET, WORKSPACE_BUCKET
+from assets.time_limits import TimeLimitError, rows_within
 
 ASSET_LIFETIME = timedelta(days=7)
+LOOSE_SCAN_IN = 1.0  # seconds
 
 
 class StoreKey(models.Func):
@@ -198,15 +201,17 @@ class WorkspaceAssetQuerySet(PromptQuerySet):
             return cursor.fetchall()
 
     def distinct_values(self, columns: Iterable[str], at_most: int) -> dict[str, list[str]]:
-        """The values that occur in each of some text columns of the table, by a loose index scan."""
+        """The values that occur in each of some text columns of the table, by a loose index scan.
+
+        None where that takes too long: without an index, each value would be a scan of the whole table.
+        """
         scans, params = [], []
         for column in columns:
             scans.append(f"(SELECT %s, value FROM ({_LOOSE_SCAN.format(column=column)}) AS scan LIMIT %s)")  # noqa: S608 (columns are ours)
             params += [column, at_most]
         found: dict[str, list[str]] = {column: [] for column in columns}
-        with connections[self.db].cursor() as cursor:
-            cursor.execute(" UNION ALL ".join(scans), params)
-            for column, value in cursor.fetchall():
+        with suppress(TimeLimitError):
+            for column, value in rows_within(self.db, LOOSE_SCAN_IN, " UNION ALL ".join(scans), params):
                 found[column].append(value)
         return found
 
