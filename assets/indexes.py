@@ -119,7 +119,8 @@ class Need:
     statement: str
     is_there: bool
     nearly: str  # the name of one that does as well but for ties, or for reading rows as well
-    in_the_way: Found | None  # one of its name, that is another or was broken off
+    name: str  # which it is given
+    in_the_way: bool  # one of that name, which was broken off or is being made
 
     @property
     def serves(self) -> str:
@@ -132,7 +133,7 @@ class Need:
     @property
     def remedy(self) -> list[str]:
         concurrently = " CONCURRENTLY" if " CONCURRENTLY " in self.statement else ""
-        drop = [f"DROP INDEX{concurrently} {self.index.name}"] if self.in_the_way else []
+        drop = [f"DROP INDEX{concurrently} {self.name}"] if self.in_the_way else []
         return [*drop, self.statement]
 
 
@@ -142,14 +143,22 @@ def needs(alias: str = "default", models: Collection[type[Model]] = MODELS) -> I
     for model in models:
         found = indexes_of(model, alias)
         in_use = {gist(each.definition): each.name for each in found if each.is_valid}
+        taken = {each.name: each.is_valid for each in found}
         concurrently = not is_partitioned(model, alias)
         for index in wanted_of(model):
-            statement = str(index.create_sql(model, editor, concurrently=concurrently))
-            wanted = gist(statement)
+            wanted = gist(str(index.create_sql(model, editor)))
             there = any(_answers(each, wanted) for each in in_use)
             nearly = "" if there else next((in_use[each] for each in in_use if _nearly(each, wanted)), "")
-            named = None if there else next((each for each in found if each.name == index.name), None)
-            yield Need(model, index, statement, there, nearly, named)
+            name = f"dashboard_{index.name}" if not there and taken.get(index.name) else index.name
+            statement = str(_named(index, name).create_sql(model, editor, concurrently=concurrently))
+            yield Need(model, index, statement, there, nearly, name, not there and name in taken)
+
+
+def _named(index: Index, name: str) -> Index:
+    """So that one of the product's, which has its name, can stay."""
+    named = index.clone()
+    named.name = name
+    return named
 
 
 def wanted_of(model: type[Model]) -> list[Index]:

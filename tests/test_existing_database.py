@@ -334,7 +334,7 @@ def test_what_index_advice_prints_is_all_that_its_owner_has_to_run(tmp_path_fact
             assert not any(
                 f'"{name}"' in line for name in ("assets_newest", "library_tags") for line in named
             )
-            assert "DROP INDEX CONCURRENTLY assets_seed" in advice.stdout
+            assert 'CREATE INDEX CONCURRENTLY "dashboard_assets_seed"' in advice.stdout
             for statement in statements:
                 owner.execute(statement)
         again = made.manage("index_advice")

@@ -348,8 +348,9 @@ def test_an_index_counts_by_what_it_is_on(owned):
         )
     missing = missing_indexes(product)
     assert set(missing) == {"assets_file_key", "assets_thumbnail_key"}
+    assert missing["assets_thumbnail_key"].startswith("DROP INDEX CONCURRENTLY assets_thumbnail_key")
+    assert missing["assets_file_key"].startswith('CREATE INDEX CONCURRENTLY "dashboard_assets_file_key"')
     for statements in missing.values():
-        assert statements.startswith("DROP INDEX CONCURRENTLY ")
         run_each(product, statements)
     assert missing_indexes(product) == {}
 

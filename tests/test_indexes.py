@@ -102,9 +102,16 @@ def advice():
 def test_the_advice_says_what_it_drops(execute):
     execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'assets_seed'::regclass")
     assert "-- It was broken off, or is being made" in advice()
+
+
+def test_an_index_of_the_products_that_has_a_name_of_ours_stays(execute):
     execute("DROP INDEX assets_seed")
     execute("CREATE INDEX assets_seed ON workspace_assets (width)")
-    assert "-- Another index has its name, and is dropped here" in advice()
+    said = advice()
+    assert 'CREATE INDEX CONCURRENTLY "dashboard_assets_seed"' in said
+    assert "DROP" not in said
+    execute("CREATE INDEX dashboard_assets_seed ON workspace_assets (generation_seed)")
+    assert "assets_seed" not in advice()
 
 
 def test_a_table_in_parts_is_advised_what_it_can_have(execute):

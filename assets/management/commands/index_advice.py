@@ -55,9 +55,7 @@ def _as_sql(found: list[Need]) -> list[str]:
 
 
 def _warnings(need: Need) -> Iterator[str]:
-    if need.in_the_way and need.in_the_way.is_valid:
-        yield "-- Another index has its name, and is dropped here: rename that one to keep it."
-    elif need.in_the_way:
+    if need.in_the_way:
         yield "-- It was broken off, or is being made: if so wait for that, since it is dropped here."
     if is_partitioned(need.model):
         yield "-- The table is partitioned, so nothing can be written there while this is made."
