@@ -17,7 +17,7 @@ from bench.ground import Stopwatch, connect, count
 from bench.load import load
 from bench.measuring import Sides
 from bench.requests import requests
-from bench.serving import OURS, STOCK, memory_mib, served, visitor
+from bench.serving import OURS, STOCK, memory_mib, refuse_taken_ports, served, visitor
 from bench.table import build
 
 ROUNDS = 60
@@ -33,6 +33,7 @@ def main() -> int:
     rows = int(os.environ.get("ROWS") or SMALL)
     if rows < LEAST_ROWS:
         sys.exit(f"ROWS is too small to measure anything: {LEAST_ROWS} at least.")
+    refuse_taken_ports()  # before a table is built, which may take long
     with Stopwatch() as watch:
         made_at = build(rows)
         with served() as server:

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.test import Client
 
 from assets.management.commands.run import PATIENCE, web
@@ -22,14 +22,17 @@ HOST = "127.0.0.1"
 OURS, STOCK = settings.PORT, settings.PORT + 1  # ports
 
 
-@contextmanager
-def served() -> Iterator[subprocess.Popen]:
-    """The dashboard and the stock admin, until the block ends, however it ends; gives the former."""
+def refuse_taken_ports() -> None:
     for port in (OURS, STOCK):
         try:
             refuse_taken_address(HOST, port)
         except CannotListenError as error:
-            raise CommandError(str(error)) from None
+            sys.exit(str(error))
+
+
+@contextmanager
+def served() -> Iterator[subprocess.Popen]:
+    """The dashboard and the stock admin, until the block ends, however it ends; gives the former."""
     call_command("collectstatic", interactive=False, verbosity=0)
     guard = subprocess.Popen(SCRIPT, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
     servers: list[subprocess.Popen] = []
