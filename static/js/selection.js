@@ -47,7 +47,9 @@ function show() {
   const bar = document.getElementById("selection");
   if (bar) {
     bar.classList.toggle("open", selected.size > 0);
-    bar.querySelector("[data-selected]").textContent = selected.size.toLocaleString("en");
+    const all = bar.querySelector('[name="select"]');
+    if (all && !selected.size) all.checked = false; // or the next tick would stand for all
+    bar.querySelector("[data-selected]").textContent = all?.checked ? all.dataset.number : selected.size.toLocaleString("en");
     bar.querySelector("[data-compare]").disabled = selected.size < 2 || selected.size > 6;
     bar.querySelector("[data-copy-selected]").dataset.copy = [...selected].join("\n");
   }
@@ -92,6 +94,10 @@ document.addEventListener("click", (event) => {
     for (const asset of assets()) select(asset, true);
     show();
   }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.closest("#selection-scope")) show();
 });
 
 // A shift-click would otherwise select text from tick to tick.

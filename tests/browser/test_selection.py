@@ -80,3 +80,16 @@ def test_the_bar_copies_ids_and_clears(visit, many):
     assert page.evaluate("navigator.clipboard.readText()").split() == many[:2]
     page.get_by_role("button", name="Clear").click()
     expect_selected(page, 0)
+
+
+def test_all_that_match_are_counted_until_the_selection_is_cleared(visit, many):
+    page = visit()
+    tick(page, 0).click()
+    everything = page.get_by_label(f"All {len(many)} matching")
+    everything.check()
+    expect_selected(page, len(many))
+    expect(page.get_by_role("button", name="Copy IDs")).to_be_hidden()
+    page.keyboard.press("Escape")
+    tick(page, 1).click()
+    expect(everything).not_to_be_checked()
+    expect_selected(page, 1)
