@@ -422,6 +422,12 @@ def saver(client):
     return person
 
 
+@pytest.mark.parametrize(("role", "is_told"), [("staff", False), ("reviewer", True), ("admin", True)])
+def test_whoever_can_undo_is_told_the_key(client, request, role, is_told):
+    client.force_login(request.getfixturevalue(role))
+    assert (b"<kbd>u</kbd>" in client.get("/assets/").content) == is_told
+
+
 def test_one_verb_does_not_bring_the_others(client, saver, things):
     shown = Page(client.get("/assets/"))
     assert re.findall(r'name="action" value="(\w+)"', shown.html) == ["promote"]
