@@ -176,6 +176,14 @@ def test_somebody_without_a_role_is_told_so(client, things):
         response = client.get(url_of(name, things))
         assert response.status_code == 403, name
         assert b"whose role does not include this" in response.content, name
+        assert b"one of Staff, Reviewers or Admins" in response.content, name
+
+
+def test_an_admin_is_not_sent_for_a_role_that_cannot_do_more(client, admin):
+    client.force_login(admin)
+    refusal = client.get("/admin/auth/user/")
+    assert refusal.status_code == 403
+    assert b"Reviewers" not in refusal.content
 
 
 def test_a_refusal_is_one_line_in_the_log(client, things, monkeypatch):
