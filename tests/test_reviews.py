@@ -248,7 +248,7 @@ def test_saving_a_flagged_asset_asks_once_more_and_keeps_what_was_written(client
         response = client.post(url, given, headers=headers)
         assert response.status_code == 200
         page = response.content.decode()
-        assert "flagged by reviewers: “&lt;i&gt;six&lt;/i&gt; fingers”" in page
+        assert "flagged by reviewers: “&lt;i&gt;six&lt;/i&gt; fingers”</p>" in page
         assert "Save all the same" in page
         assert not LibraryAsset.objects.exists()
         form = page[: page.index("Save all the same")].rpartition("<form")[2]
