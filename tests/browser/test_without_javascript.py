@@ -175,3 +175,10 @@ def test_what_was_removed_is_restored_on_its_page(workspace, plain_admin):
     expect_total(plain_admin, 0)
     assert Disposition.objects.get().restored_by.username == "admins"
     assert WorkspaceAsset.objects.count() == 6
+
+
+def test_nothing_is_offered_that_takes_a_script(workspace, plain):
+    plain.goto(f"/assets/{workspace.nsfw.id}/")
+    plain.locator("#person-menu summary").click()
+    expect(plain.get_by_role("button", name="Log out")).to_be_visible()
+    expect(plain.get_by_role("button", name=re.compile("^(Copy|Light|NSFW|Keyboard)"))).to_have_count(0)
