@@ -103,3 +103,19 @@ def test_copy_buttons_put_their_text_on_the_clipboard(visit, workspace):
     assert '"steps": 20' in page.evaluate("navigator.clipboard.readText()")
     page.clock.run_for(1500)
     expect(copied).to_have_count(0)
+
+
+def test_the_name_of_a_switch_stands_above_it(visit, workspace):
+    page = visit()
+    page.locator("#person-menu summary").click()
+    for group in page.locator("[data-preference]").all():
+        name, switch = group.locator("legend").bounding_box(), group.locator(".switch").bounding_box()
+        assert name["y"] + name["height"] <= switch["y"]
+
+
+def test_a_narrow_menu_leads_to_the_gallery(visit, workspace):
+    page = visit("/overview/")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#person-menu summary").click()
+    page.locator("#person-menu").get_by_role("link", name="Gallery").click()
+    expect(page).to_have_url(re.compile("/assets/$"))
