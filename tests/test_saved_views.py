@@ -236,3 +236,8 @@ def test_names_and_filters_that_look_like_html_stay_text(client, staff):
         html = client.get(url).content.decode()
         assert "<b>x" not in html
         assert "<script>alert" not in html
+
+
+def test_the_page_says_choices_in_the_words_of_the_gallery(fetch, staff):
+    saved(staff, query="expires=24h&verdict=none&steps=3")
+    assert "Expires within 24 hours · Verdict neither · steps 3" in fetch(VIEWS).text

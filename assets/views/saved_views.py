@@ -145,5 +145,11 @@ def _selection(query: str) -> list[tuple[str, str]]:
 
 
 def _described(query: str) -> list[tuple[str, str]]:
-    known = AssetFilterSet.base_filters
-    return [(known[name].label if name in known else name, value) for name, value in parse_qsl(query)]
+    return [_in_words(name, value) for name, value in parse_qsl(query)]
+
+
+def _in_words(name: str, value: str) -> tuple[str, str]:
+    known = AssetFilterSet.base_filters.get(name)
+    if not known:
+        return name, value
+    return known.label, dict(known.extra.get("choices", ())).get(value, value)
