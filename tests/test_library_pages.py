@@ -399,3 +399,9 @@ def test_the_old_address_of_a_saved_asset_leads_to_it(client, fetch, save):
     assert client.get(f"/assets/{asset.pk}/")["Location"] == page_of(asset)
     assert client.get(f"/assets/{asset.pk}/?model=sdxl")["Location"] == page_of(asset)
     assert client.get(f"/assets/{asset.pk}/settings.json").status_code == 404
+
+
+def test_a_page_is_named_by_the_title_or_the_beginning_of_the_id(fetch):
+    for title, named in [("The Fox", "The Fox"), (None, "Image {:.8}")]:
+        saved = make_saved(custom_title=title)
+        assert f"<title>{named.format(str(saved.pk))} · " in fetch(f"/library/{saved.pk}/").html
