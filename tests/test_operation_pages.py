@@ -460,7 +460,7 @@ def test_one_may_go_back_to_where_one_was(make, steer, client):
 
 
 def test_back_from_ticked_assets_is_the_gallery(make, steer):
-    assert steer(make("delete", make_assets(1)), "start", and_back="1")["Location"] == "/assets/?"
+    assert steer(make("delete", make_assets(1)), "start", and_back="1")["Location"] == "/assets/"
 
 
 def test_a_large_selection_is_prepared_in_the_background(make, look, client, monkeypatch):
@@ -523,6 +523,12 @@ def test_an_operation_is_started_once(make, steer):
     advanced(operation)
     assert steer(operation, "start").status_code == 400
     assert Disposition.objects.count() == 2
+
+
+def test_what_is_put_away_leads_to_what_it_was_selected_from(make, steer):
+    make_assets(2, model_used="flux")
+    operation = make("delete", select="all", filter="model=flux")
+    assert steer(operation, "cancel")["Location"] == "/assets/?model=flux"
 
 
 def test_a_draft_is_put_away(make, steer, client):

@@ -318,7 +318,7 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
         if "and_back" in request.POST:
             page = reverse("operation", args=[pk])
             toast(request, f"{found.get_action_display()}: under way", link=page, label=f"Operation {pk}")
-            return redirect(f"{reverse('gallery')}?{found.filter or ''}")
+            return _to_gallery(found)
     except Refused as refusal:
         found.refresh_from_db()
         if found.state == Operation.State.READY:
@@ -370,5 +370,10 @@ def _steer(request: HttpRequest, found: Operation, move: Any, *, runs: bool) -> 
         # As it was moved, since somebody may have started it after it was looked up.
         if found.started_at is None:
             toast(request, "Put away: nothing was done.")
-            return redirect("gallery")
+            return _to_gallery(found)
     return redirect("operation", found.pk)
+
+
+def _to_gallery(found: Operation) -> HttpResponse:
+    """Where what it is about was selected."""
+    return redirect(f"{reverse('gallery')}?{found.filter}" if found.filter else "gallery")
