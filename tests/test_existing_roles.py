@@ -173,7 +173,7 @@ ALL_DONE = {
     "remove orphans": [1, 0, 0],
     "ingest": [0, 1],
     "refresh": [0],
-    "advice": [1, "26 of 29 indexes are missing."],
+    "advice": [1, "26 of 30 indexes are missing."],
     "settings": ["conditioning_settings", "sampler", "steps"],
     "pages after": {},
 }

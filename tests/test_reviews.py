@@ -478,8 +478,9 @@ def test_few_that_are_approved_need_no_walk_over_the_library(client, reviewer, m
             " FROM user_library, generate_series(1, 2000)"
         )
         cursor.execute("UPDATE user_library SET created_at = '2026-01-01' WHERE id = %s", [saved.pk])
-        cursor.execute("ANALYZE user_library, assets_review")
     review([saved.pk], verdict=APPROVED, reviewer=reviewer)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE user_library, assets_review")
     client.force_login(reviewer)
     with CaptureQueriesContext(connection) as queries:
         shown = Page(client.get("/library/", {"verdict": "approved"}))
