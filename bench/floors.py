@@ -26,7 +26,10 @@ PROBED = 3_000  # rows at the head of a list that are looked at one by one
 GATHERED = 200_000  # rows that an index without order finds, before they are sorted
 _COUNTED = "id, asset_type, model_used, expires_at"
 # As the index has it.
-WORDS = "to_tsvector('simple', COALESCE(left(original_prompt, 100000), '')) @@ plainto_tsquery('simple', {})"
+WORDS = (
+    "to_tsvector('simple', COALESCE(translate(left(original_prompt, 100000), '<>/.@&', '      '), ''))"
+    " @@ plainto_tsquery('simple', {})"
+)
 
 
 def literal(value: Any) -> str:

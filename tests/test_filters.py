@@ -1,6 +1,7 @@
 """Every parameter of the gallery, with values that are understood and values that are not."""
 
 from datetime import timedelta
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assets.filters import AssetFilterSet
+from assets.models import WorkspaceAsset
+from assets.models.prompts import has_letters_of
 from tests.factories import GONE, make_asset, make_job, make_user, unenforce_keys
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +97,19 @@ def test_prompt_words_in_other_scripts():
     wanted = make_asset(original_prompt="ein grüner Drache 龍 العربية")
     make_asset()
     assert selected("q=grüner") == selected("q=龍") == selected("q=العربية") == ids(wanted)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["lora", "film grain", "<lora:film-grain:0.8>", "fox <lora>", "shadow", "light/shadow", "GOLDEN",
+     "dawn.golden", "uhd", "home", "hound", "1.3"],
+)  # fmt: skip
+def test_words_are_divided_as_people_divide_them(words):
+    prompt = "(fox:1.3) <lora:film-grain:0.8>, light/shadow at dawn.Golden hour, 8k/uhd, cat@home &hound;"
+    wanted = make_asset(original_prompt=prompt)
+    make_asset(original_prompt="a red hen")
+    assert selected(f"q={quote(words)}") == ids(wanted)
+    assert WorkspaceAsset.objects.filter(has_letters_of(words)).get() == wanted
 
 
 def test_seed_zero_is_a_seed():
