@@ -88,7 +88,8 @@ def around(asset: WorkspaceAsset, filterset: AssetFilterSet, query: str) -> dict
     listed = filterset.selection()
     rows = listed.ordered.only("id", filterset.order.column)
     previous, following = neighbours(rows, filterset.order, asset, sieve=listed.sieve)
+    suffix = f"?{query}" if query else ""
     return {
-        "previous_url": f"{page_url('detail', previous.pk)}?{query}" if previous else "",
-        "next_url": f"{page_url('detail', following.pk)}?{query}" if following else "",
+        "previous_url": page_url("detail", previous.pk) + suffix if previous else "",
+        "next_url": page_url("detail", following.pk) + suffix if following else "",
     }
