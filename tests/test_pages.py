@@ -17,6 +17,7 @@ from django.utils.html import escape
 from assets import bulk, dispositions
 from assets.models import Disposition, Job, LibraryAsset, Operation, Profile, Verdict, WorkspaceAsset
 from assets.reviews import review
+from assets.views import cards
 from tests.factories import GONE, make_asset, make_assets, make_job, make_user, unenforce_keys
 from tests.html import setting_lines
 
@@ -87,6 +88,25 @@ def test_a_card_changes_with_all_that_it_tells(fetch, staff, view):
         assert text in fetch("/assets/", view=view).html
     with time_machine.travel(timezone.now() + timedelta(hours=2), tick=False):
         assert "in 3 h" in fetch("/assets/", view=view).html
+
+
+@pytest.mark.parametrize(("spaces", "is_kept"), [(0, True), (5_000, False)])
+def test_only_short_cards_are_kept(fetch, spaces, is_kept):
+    make_asset(make_user("ada"))
+    before = cards._kept_card.cache_info().misses
+    shown = fetch("/assets/", user="ada" + " " * spaces)
+    assert len(shown.ids) == 1
+    assert (cards._kept_card.cache_info().misses > before) == is_kept
+
+
+@pytest.mark.parametrize("name", ["model_used", "content_mode"])
+def test_no_card_of_a_long_value_is_kept(fetch, name):
+    long = "x" * 3_000
+    values = {"generation_settings": {name: long}} if name == "content_mode" else {name: long}
+    make_asset(**values)
+    before = cards._kept_card.cache_info().misses
+    assert len(fetch("/assets/").ids) == 1
+    assert cards._kept_card.cache_info().misses == before
 
 
 def test_facets_count_what_choosing_them_would_leave(fetch):

@@ -20,6 +20,7 @@ from assets.reviews import verdicts
 
 PROMPT_START = 160  # characters
 KEPT = 1_000  # cards of each process: people look at the same pages again and again
+MOST_KEPT = 2_000  # characters of those texts of a card that may have any length; with more it is not kept
 
 _COLUMNS = (
     "pk", "user_id", "asset_type", "file_size_bytes", "duration_seconds", "job_id", "asset_index",
@@ -131,7 +132,7 @@ def cards(
     found = verdicts(asset.pk for asset in assets) if found is None else found
     suffix = f"?{query}" if query else ""
     return [
-        _card(
+        (_kept_card if _is_short(asset, suffix) else _card)(
             asset,
             suffix,
             expiry(asset.expires_at, now),
@@ -142,13 +143,17 @@ def cards(
     ]
 
 
+def _is_short(asset: Any, suffix: str) -> bool:
+    """Whether a card may be kept, of which many are; texts of others may have any length, as in a URL."""
+    texts = f"{suffix}{asset.asset_type}{asset.model_used}{asset.content_mode}{asset.owner_name}"
+    return len(texts) <= MOST_KEPT
+
+
 def _verdict(review: Review | None) -> tuple[str, str]:
     return (review.verdict, review.summary) if review else ("", "")
 
 
-@lru_cache(maxsize=KEPT)
 def _card(asset: Any, suffix: str, expires: Expiry, created: str, verdict: tuple[str, str]) -> Card:
-    """Kept by all that it is made of, so that it never shows what is no longer so."""
     pk, user_id = str(asset.pk), str(asset.user_id)
     is_video = asset.asset_type == WorkspaceAsset.Type.VIDEO
     return Card(
@@ -170,6 +175,10 @@ def _card(asset: Any, suffix: str, expires: Expiry, created: str, verdict: tuple
         verdict=verdict[0],
         verdict_text=verdict[1],
     )
+
+
+# By all that one is made of, so that it never shows what is no longer so.
+_kept_card = lru_cache(maxsize=KEPT)(_card)
 
 
 def for_library_cards(saved: QuerySet[LibraryAsset]) -> QuerySet[LibraryAsset]:
