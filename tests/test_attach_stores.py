@@ -230,13 +230,48 @@ def test_a_link_to_another_file_is_told(buckets):
     assert (found.level, "other bytes come" in found.so) == (Level.PROBLEM, True)
 
 
-def test_an_address_for_browsers_that_does_not_answer_is_told(buckets, settings):
+def test_of_a_link_no_more_is_read_than_the_file_has(buckets):
+    sent = [0]
+
+    def without_end(environ, start_response):
+        start_response("200 OK", [("Content-Type", "video/mp4")])
+        for sent[0] in range(2_000):
+            yield b"x" * 65_536
+
+    with buckets.server.failing(of_links_alone(without_end)):
+        assert "other bytes come" in of_a_link(stores.probe()).so
+    assert sent[0] < 1_999
+
+
+def test_a_link_that_leads_to_nowhere_is_told(buckets):
+    def lead(environ, start_response):
+        start_response("302 Found", [("Location", "http://a..b/"), ("Content-Length", "0")])
+        return []
+
+    with buckets.server.failing(of_links_alone(lead)):
+        found = of_a_link(stores.probe())
+    assert (found.level, "does not answer here" in found.so) == (Level.WARNING, True)
+
+
+def known_to_browsers_as(url, buckets, settings):
     place = buckets.storage("workspace")
-    place = place | {"OPTIONS": place["OPTIONS"] | {"public_url": "http://127.0.0.1:9"}}
+    place = place | {"OPTIONS": place["OPTIONS"] | {"public_url": url}}
     settings.STORAGES = settings.STORAGES | {"workspace": place}
+
+
+def test_an_address_for_browsers_that_does_not_answer_is_told(buckets, settings):
+    known_to_browsers_as("http://127.0.0.1:9", buckets, settings)
     found = of_a_link(stores.probe())
     assert (found.level, "http://127.0.0.1:9, where browsers" in found.so) == (Level.WARNING, True)
     assert "S3_PUBLIC_URL" in found.do
+
+
+@pytest.mark.parametrize("url", ["http://a..b", "http://127.0.0.1:70000"])
+def test_an_address_for_browsers_that_is_none_is_told(buckets, settings, url):
+    known_to_browsers_as(url, buckets, settings)
+    found = of_a_link(stores.probe())
+    assert (found.level, "no link can be made" in found.so) == (Level.PROBLEM, True)
+    assert buckets.keys("workspace") == ["there.png"]
 
 
 # --- The files that rows name ------------------------------------------------

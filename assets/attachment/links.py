@@ -23,15 +23,20 @@ class _Answer(NamedTuple):
 
 def verdicts(store: Store, key: str, content: bytes) -> Iterator[Verdict]:
     """Of a file with this content; none where files come from the dashboard itself."""
-    if not (link := store.link(key, SERVED)):
+    try:
+        link = store.link(key, SERVED)
+    except Exception as error:  # whatever a storage raises is a verdict
+        yield problem(f"Originals cannot be opened: no link can be made ({error}).", "Check S3_PUBLIC_URL.")
+        return
+    if not link:
         return
     address = "{0.scheme}://{0.netloc}".format(urlsplit(link))
     try:
-        answer = _fetch(link)
+        answer = _fetch(link, len(content) + 1)  # whoever is there, may send without end
     except urllib.error.HTTPError as error:
         so = f"Originals cannot be opened: {address} answers {error.code} to a link for browsers."
         yield problem(so, "Check S3_PUBLIC_URL, if it is set, and that the service takes presigned links.")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # also where it redirects to nowhere
         so = f"Originals may not open: {address}, where browsers are sent for them, does not answer here"
         yield warning(
             f"{so} ({error}).", "Check S3_PUBLIC_URL, and that browsers reach it, whoever else does."
@@ -40,11 +45,11 @@ def verdicts(store: Store, key: str, content: bytes) -> Iterator[Verdict]:
         yield _of(answer, content)
 
 
-def _fetch(link: str) -> _Answer:
+def _fetch(link: str, at_most: int) -> _Answer:
     with urllib.request.urlopen(link, timeout=PATIENCE) as answer:  # noqa: S310 (of an address of the web)
         said = answer.headers
         return _Answer(
-            answer.read(), said.get("Content-Type", ""), said.get("Content-Disposition", "").strip()
+            answer.read(at_most), said.get("Content-Type", ""), said.get("Content-Disposition", "").strip()
         )
 
 
