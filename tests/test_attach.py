@@ -249,6 +249,8 @@ ALTERATIONS = [
     "CREATE TYPE kind AS ENUM ('image', 'video')",
     "ALTER TABLE workspace_assets DROP CONSTRAINT workspace_assets_asset_type_check",
     "ALTER TABLE workspace_assets ALTER asset_type TYPE kind USING asset_type::kind",
+    "CREATE TYPE mime AS ENUM ('image/png', 'video/mp4')",
+    "ALTER TABLE workspace_assets ALTER mime_type TYPE mime USING 'image/png'::mime",
     "ALTER TABLE user_library DROP CONSTRAINT user_library_asset_type_check",
     "ALTER TABLE user_library ALTER asset_type TYPE kind USING asset_type::kind",
     "ALTER TABLE profiles RENAME TO people",
@@ -270,6 +272,7 @@ DIFFERENCES = [
     ("column_types", "note", "user_library.file_size_bytes is integer, not bigint"),
     ("column_types", "note", "jobs.quality is quality, not text"),
     ("column_types", "problem", "workspace_assets.asset_type is kind, not text: the gallery"),
+    ("column_types", "problem", "workspace_assets.mime_type is mime, not text: saving fails"),
     ("column_types", "problem", "user_library.asset_type is kind, not text: saving fails"),
     ("nulls", "note", "workspace_assets.mime_type may be null"),
     ("keys", "note", "the same index in a job"),
@@ -310,7 +313,7 @@ def test_what_does_as_well_is_no_difference(differing):
     _, found = differing
     assert not any("covers" in text for _, _, text in found)
     assert not any("original_prompt is" in text for _, _, text in found)
-    assert sum(check == "column_types" for check, _, _ in found) == 6
+    assert sum(check == "column_types" for check, _, _ in found) == 7
     assert sum(check == "alike" for check, _, _ in found) == 1
 
 

@@ -30,6 +30,7 @@ ENTERED = {
 SOMETIMES_ENTERED = {
     "duration_seconds", "collection_id", "custom_title", "thumbnail_path", "width", "height",
 }  # fmt: skip
+CHOSEN_FROM = {"asset_type", "model_used"}  # whose values the gallery offers, by one query
 # Types that do as well as the one that is wanted, and those that do but for what is said.
 _AS_GOOD = {
     "text": {"character varying", "citext", "character"},
@@ -215,9 +216,9 @@ def _type(model: type[Model], field: Field, column: Column) -> Iterator[Verdict]
 def _of_enum(model: type[Model], column: Column, so: str) -> Verdict:
     """Read one by one, its values are as good as text; not beside other text, nor where text is written."""
     do = "The product's owner makes it text, with a condition in place of the type."
-    if model is WorkspaceAsset:
+    if model is WorkspaceAsset and column.name in CHOSEN_FROM:
         return problem(f"{so}: the gallery and its counts fail.", do)
-    if model is LibraryAsset and column.name in ENTERED | SOMETIMES_ENTERED:
+    if model is WorkspaceAsset or (model is LibraryAsset and column.name in ENTERED | SOMETIMES_ENTERED):
         return obstacle(f"{so}: saving fails.", do)
     return note(f"{so}: a filter by a value that it does not know finds nothing, or fails.")
 
