@@ -229,6 +229,14 @@ def test_a_service_may_be_behind_a_path(tmp_path):
             "S3_ENDPOINT_URL is 'http://h/../x': write an address such as https://host.example.com.",
         ),
         (
+            {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://s3..example.com"},
+            "S3_ENDPOINT_URL is 'http://s3..example.com': write an address such as https://host.example.com.",
+        ),
+        (
+            {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h", "S3_PUBLIC_URL": "http://h:90000"},
+            "S3_PUBLIC_URL is 'http://h:90000': write an address such as https://host.example.com.",
+        ),
+        (
             {"LIBRARY_STORE": "s3://abc", "S3_ENDPOINT_URL": "http://h", "S3_PUBLIC_URL": "http://h/p; x"},
             "S3_PUBLIC_URL is 'http://h/p; x': write an address such as https://host.example.com.",
         ),

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # of a host's name
+_MOST_PORT = 65_535
 
 
 def text(name: str, default: str = "") -> str:
@@ -91,8 +93,9 @@ def kept_secret(path: Path, length: int = 48) -> str:
 def web_address(name: str, *, may_have_path: bool = False) -> str:
     """Such as https://s3.example.com:9000; where services are behind a path, https://example.com/storage/s3."""
     value = text(name).rstrip("/")
-    host = r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+    host = rf"https?://({_LABEL}(\.{_LABEL})*\.?|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{{1,5}}))?"
     path = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*" if may_have_path else ""
-    if value and not re.fullmatch(host + path, value):
+    match = re.fullmatch(host + path, value)
+    if value and (match is None or int(match["port"] or 0) > _MOST_PORT):
         raise ImproperlyConfigured(f"{name} is {value!r}: write an address such as https://host.example.com.")
     return value
