@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 from django.conf import settings
@@ -143,19 +144,37 @@ def needs(alias: str = "default", models: Collection[type[Model]] = MODELS) -> I
     for model in models:
         found = indexes_of(model, alias)
         in_use = {gist(each.definition): each.name for each in found if each.is_valid}
-        taken = {each.name: each.is_valid for each in found}
+        broken = {each.name for each in found if not each.is_valid}
+        taken = _names_beside(model, alias) - broken
         concurrently = not is_partitioned(model, alias)
         for index in wanted_of(model):
             wanted = gist(str(index.create_sql(model, editor)))
             there = any(_answers(each, wanted) for each in in_use)
             nearly = "" if there else next((in_use[each] for each in in_use if _nearly(each, wanted)), "")
-            name = f"dashboard_{index.name}" if not there and taken.get(index.name) else index.name
+            name = index.name if there else next(each for each in _names(index) if each not in taken)
             statement = str(_named(index, name).create_sql(model, editor, concurrently=concurrently))
-            yield Need(model, index, statement, there, nearly, name, not there and name in taken)
+            yield Need(model, index, statement, there, nearly, name, not there and name in broken)
+
+
+def _names(index: Index) -> Iterator[str]:
+    """Those that it may be given, so that whatever of the product's has its name can stay."""
+    yield index.name
+    yield f"dashboard_{index.name}"
+    yield from (f"dashboard_{index.name}_{number}" for number in count(2))
+
+
+def _names_beside(model: type[Model], alias: str) -> set[str]:
+    """Of all in the schema of a table: no two may have the same."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace ="
+            " (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%s))",
+            [model._meta.db_table],
+        )
+        return {name for (name,) in cursor.fetchall()}
 
 
 def _named(index: Index, name: str) -> Index:
-    """So that one of the product's, which has its name, can stay."""
     named = index.clone()
     named.name = name
     return named

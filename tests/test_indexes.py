@@ -114,6 +114,28 @@ def test_an_index_of_the_products_that_has_a_name_of_ours_stays(execute):
     assert "assets_seed" not in advice()
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["CREATE INDEX assets_seed ON user_library (width)"],
+        ["CREATE TABLE assets_seed ()"],
+        [
+            "CREATE INDEX assets_seed ON workspace_assets (width)",
+            "CREATE INDEX dashboard_assets_seed ON workspace_assets (height)",
+        ],
+    ],
+    ids=["of another table", "a table", "twice"],
+)
+def test_what_is_advised_can_be_made_whatever_has_a_name_of_ours(execute, others):
+    execute("DROP INDEX assets_seed")
+    for statement in others:
+        execute(statement)
+    [statement] = state("assets_seed").remedy
+    execute(statement.replace(" CONCURRENTLY", ""))
+    assert state("assets_seed").is_there
+    assert "assets_seed" not in advice()
+
+
 def test_a_table_in_parts_is_advised_what_it_can_have(execute):
     execute("ALTER TABLE jobs RENAME TO whole")
     execute("CREATE TABLE jobs (LIKE whole) PARTITION BY RANGE (created_at)")
