@@ -475,7 +475,7 @@ def test_few_that_are_approved_need_no_walk_over_the_library(client, reviewer, m
         cursor.execute(
             "INSERT INTO user_library (user_id, asset_type, storage_path, file_size_bytes, mime_type,"
             " original_prompt, model_used) SELECT user_id, asset_type, storage_path, 1, mime_type, '', ''"
-            " FROM user_library, generate_series(1, 2000)"
+            " FROM user_library, generate_series(1, 20000)"  # a smaller one may as well be read whole
         )
         cursor.execute("UPDATE user_library SET created_at = '2026-01-01' WHERE id = %s", [saved.pk])
     review([saved.pk], verdict=APPROVED, reviewer=reviewer)
