@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -143,7 +143,7 @@ class ListFilterSet(QuickFilterSet):
     def query(self, /, **changes: str | list[str] | None) -> str:
         """The query string of this selection with some parameters changed, or left out by None."""
         written = {name: values for name, values in (self.given | changes).items() if values}
-        return urlencode(written, doseq=True, safe=":,/", quote_via=quote)
+        return _query_string(tuple((name, _hashable(values)) for name, values in written.items()))
 
     def leave(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset
@@ -158,6 +158,16 @@ class ListFilterSet(QuickFilterSet):
             found = standing.annotate(one=Value(True)).values("one")[:1]
             return queryset.filter(~Coalesce(Subquery(found), False))
         return queryset.filter(Exists(standing.filter(verdict=value)))
+
+
+def _hashable(values: str | list[str]) -> str | tuple[str, ...]:
+    return values if isinstance(values, str) else tuple(values)
+
+
+@lru_cache(maxsize=512)
+def _query_string(written: tuple[tuple[str, str | tuple[str, ...]], ...]) -> str:
+    """A page has forty of them, most of which the next one has as well."""
+    return urlencode(written, doseq=True, safe=":,/", quote_via=quote)
 
 
 # --- The lists ------------------------------------------------------------------
