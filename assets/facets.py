@@ -15,7 +15,7 @@ from django.db.models import Count as Counting
 
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
-from assets.pagination import Capped, Count, CountStatement, is_rare
+from assets.pagination import PROBED_FIRST, Capped, Count, CountStatement, is_rare
 from assets.shapes import written
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within
@@ -239,6 +239,8 @@ def _sampled(filterset: AssetFilterSet, options: Mapping[str, list[str]]) -> dic
 def _is_likely_few(selection: Selection) -> bool:
     """Whether so few pass that a sample would not have enough of them."""
     sieve = selection.sieve
+    if any(number * SAMPLE < ENOUGH * PROBED_FIRST for number in sieve.passed):
+        return True
     if not sieve or not (sieve.estimates or sieve.can_be_estimated()):
         return False
     passing = sieve.estimate(selection.ordered)

@@ -48,6 +48,9 @@ class Sieve:
     can_be_estimated: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
     sorts_all: bool = False  # the list is so short that it is sorted, whatever index has its order
     estimates: list[Estimate] = field(default_factory=list, compare=False, repr=False)  # one, once asked for
+    passed: list[int] = field(
+        default_factory=list, compare=False, repr=False
+    )  # of a list's first rows, once tried
 
     @classmethod
     def of(cls, condition: Q) -> "Sieve":
@@ -248,6 +251,8 @@ def _probed(
         found = list(first_rows(ordered, window).filter(sieve.cheap)[:limit])
         yield from found
         limit -= len(found)
+        if limit and cursor is None and not sieve.passed:
+            sieve.passed.append(len(found))
         if not limit or not ordered.values_list("pk")[window - 1 : window]:
             return None
         if found:

@@ -356,6 +356,23 @@ def test_what_the_list_found_rare_is_not_tried_again_for_its_counts(monkeypatch)
     assert looks(is_listed=True) == 1
 
 
+def test_what_the_first_rows_of_the_list_lack_is_not_looked_for_among_them_again(monkeypatch):
+    monkeypatch.setattr(pagination, "PROBED_FIRST", 2)
+    monkeypatch.setattr(facets, "SAMPLE", 2)
+    monkeypatch.setattr(facets, "ENOUGH", 1)
+    monkeypatch.setattr(windows, "FEW", -1)
+    make_assets(20, original_prompt="a red fox", ago=timedelta(hours=1))
+    make_assets(2, original_prompt="a bird")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE workspace_assets")
+    filterset = AssetFilterSet(QueryDict("q=fox"))
+    listed = filterset.selection()
+    assert len(keyset_page(listed.ordered, filterset.order, sieve=listed.sieve, size=5).rows) == 5
+    with CaptureQueriesContext(connection) as captured:
+        assert str(count_facets(filterset).total) == "20"
+    assert sum('AS "part"' in query["sql"] for query in captured) == 1
+
+
 COLUMNS = {"user": "user", "type": "asset_type", "model": "model_used"}
 
 
