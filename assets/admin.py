@@ -22,10 +22,10 @@ from django.utils.safestring import SafeString
 
 from assets import bulk
 from assets.access import VERBS
+from assets.counts import Capped, capped_counts
 from assets.facets import facet_values
 from assets.filters import EXPIRIES, AssetFilterSet
 from assets.models import Job, LibraryAsset, Operation, Profile, Verb, WorkspaceAsset
-from assets.pagination import Capped, capped_counts
 from assets.replica import reads_from_replica
 from assets.views.cards import page_url, short_id
 

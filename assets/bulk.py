@@ -15,12 +15,12 @@ from django.db.models.functions import Now
 from django.http import QueryDict
 
 from assets import dispositions, tally
+from assets.counts import Capped, capped_counts
 from assets.filters import AssetFilterSet
 from assets.lanes import WHOLE, Lane, bounds_of, lanes_of
 from assets.models import Disposition, Extension, Operation, OperationItem, Verb, WorkspaceAsset
 from assets.models.ledger import DispositionQuerySet
 from assets.outcomes import State
-from assets.pagination import Capped, capped_counts
 from assets.read_only import writes
 from assets.reviews import flags_among
 from assets.saving import Labels

@@ -13,9 +13,10 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models import Count as Counting
 
+from assets.counts import Capped, Count, CountStatement
 from assets.filters import EXPIRIES, EXPIRY_WINDOWS, VERDICTS, AssetFilterSet
 from assets.models import Review, WorkspaceAsset
-from assets.pagination import PROBED_FIRST, Capped, Count, CountStatement, is_rare
+from assets.pagination import PROBED_FIRST, is_rare
 from assets.shapes import written
 from assets.sieves import Selection, are_countable, verdict_of_asset
 from assets.time_limits import TimeLimitError, rows_within

@@ -8,18 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from assets.counts import Capped, Count, capped_counts
 from assets.models import WorkspaceAsset
-from assets.pagination import (
-    Capped,
-    Count,
-    CursorError,
-    Order,
-    capped_counts,
-    cursor_of,
-    keyset_page,
-    neighbours,
-    parse_cursor,
-)
+from assets.pagination import CursorError, Order, cursor_of, keyset_page, neighbours, parse_cursor
 from tests.factories import GONE, make_asset, make_assets
 
 pytestmark = pytest.mark.django_db

@@ -11,10 +11,11 @@ from django.views.decorators.http import require_safe
 
 from assets import facets
 from assets.access import viewers_only
+from assets.counts import Count
 from assets.export import FORMATS
 from assets.facets import Listed, count_facets
 from assets.filters import EXPIRIES, SORTS, VERDICTS, VIEWS, AssetFilterSet
-from assets.pagination import Count, CursorError, Page, keyset_page
+from assets.pagination import CursorError, Page, keyset_page
 from assets.replica import reads_from_replica
 from assets.reviews import verdicts
 from assets.views.cards import cards, for_cards

@@ -9,13 +9,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from assets.access import RESTORE, VIEW_LIBRARY, only_with, saved_or_404
+from assets.counts import Capped, capped_counts
 from assets.facets import TOTAL_CAP
 from assets.filters import LIBRARY_SORTS, LibraryFilterSet
 from assets.history import history
 from assets.humanize import instant_text, since_text, span_text
 from assets.models import Disposition
 from assets.models.upstream import usernames
-from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.pagination import CursorError, Page, keyset_page
 from assets.replica import reads_from_replica
 from assets.storage import LIBRARY
 from assets.views.cards import for_library_cards, library_cards, page_url, short_id

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from assets import settings_view
 from assets.access import RESTORE, VIEW_LEDGER, disposition_or_404, only_with
+from assets.counts import Capped, capped_counts
 from assets.facets import TOTAL_CAP
 from assets.filters import REMOVED_SORTS, RemovedFilterSet
 from assets.history import history
@@ -20,7 +21,7 @@ from assets.humanize import instant_text, since_text, size_text, span_text
 from assets.lossless import encode
 from assets.models import Disposition, LibraryAsset, Review, WorkspaceAsset
 from assets.models.upstream import usernames
-from assets.pagination import Capped, CursorError, Page, capped_counts, keyset_page
+from assets.pagination import CursorError, Page, keyset_page
 from assets.replica import reads_from_replica
 from assets.reviews import verdicts
 from assets.views.cards import page_url, prompt_text, short_id

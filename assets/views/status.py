@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from assets import replica
 from assets.access import VIEW_ASSETS, VIEW_LEDGER, VIEW_OPERATIONS
+from assets.counts import Capped, Count, capped_counts
 from assets.humanize import since_text, span_text
 from assets.models import CleanUp, Disposition, Operation, WorkspaceAsset
-from assets.pagination import Capped, Count, capped_counts
 
 MAX_AGE = 20  # seconds
 CAP = 10_000

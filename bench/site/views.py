@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 
+from assets.counts import Capped, capped_counts
 from assets.facets import TOTAL_CAP, count_facets
 from assets.filters import AssetFilterSet
-from assets.pagination import Capped, capped_counts
 from assets.views import gallery
 from assets.views.cards import Card
 
